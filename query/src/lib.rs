@@ -1,0 +1,23 @@
+//! The room of the question: timestamps, values, rows, and the query language from text to plan.
+//!
+//! [`analyse`] turns the text of a query into a [`plan::Plan`]: names resolved, limits checked, lookback
+//! known. This room holds no operator state, reads no clock, no file and no dice, and knows neither of
+//! its two answers, `model` and `engine`.
+
+pub mod error;
+pub mod event;
+pub mod expr;
+pub mod json;
+pub mod plan;
+pub mod recovery;
+pub mod shard;
+pub mod time;
+pub mod value;
+
+pub use error::QueryError;
+pub use event::{Dropped, Entry, Failure, History, Identity, Ordering, Payload, Policy, Reason, Row};
+pub use plan::Plan;
+pub use recovery::{Gap, LogView, Outcome, Recovered, Retained, Why};
+pub use shard::Shard;
+pub use time::{Span, Timestamp, Unit};
+pub use value::{Record, Type, Value};

@@ -1,0 +1,2 @@
+//! The `rewindow` command.
+fn main() {}

@@ -1,0 +1,131 @@
+//! A case: everything a run depends on, as a value (design §6).
+//!
+//! Text in, text out: [`Case`] is what a TOML case file, a report's fenced block and a generator all hold.
+//! It knows nothing of how it is run or judged. Invariant: a run of a case rolls no dice, so two runs of
+//! equal cases give equal bytes.
+
+use std::sync::Arc;
+
+use rewindow_query::{History, Ordering, Span, Timestamp};
+
+/// The version of the case format written by this program. Readers refuse what they do not know.
+pub const FORMAT: u32 = 1;
+
+/// Everything a run depends on.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Case {
+    /// A short name, for files and reports.
+    pub name: String,
+    /// The query as text.
+    pub query: Arc<str>,
+    /// Streams and their numbers of partitions; `History` indexes into this list, and the analysis maps
+    /// its own inputs onto it by name.
+    pub inputs: Vec<CaseInput>,
+    /// Tolerances and policy.
+    pub ordering: Ordering,
+    /// How the job is deployed.
+    pub deployment: Deployment,
+    /// What the source log will accept, and when. `Entry::input` indexes `inputs`.
+    pub history: Arc<History>,
+    /// What goes wrong, sorted by time.
+    pub faults: Vec<Fault>,
+}
+
+/// A stream of a case.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CaseInput {
+    /// Its name in the query.
+    pub name: String,
+    /// Number of partitions, at least 1.
+    pub partitions: u32,
+}
+
+/// How a job is deployed. Nothing here has a hidden default: a case file states all of it.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deployment {
+    /// Worker nodes, at least 1. Shards are placed round robin.
+    pub nodes: u32,
+    /// Each node saves a checkpoint this often, shifted against the others by `interval * node / nodes`.
+    pub checkpoint_interval: Span,
+    /// A node looks for new entries this often; when it finds none it sleeps to the next look that will.
+    pub poll_interval: Span,
+    /// Most entries of one partition handed over in one batch; where batches are cut must not matter.
+    pub batch: u32,
+    /// Entries per second that a node processes of each partition, at most; sets how long catch-up takes.
+    pub rate: u64,
+    /// How long the source keeps an entry after its arrival; `None` keeps all.
+    pub retention: Option<Span>,
+    /// While a partition is idle, an estimate of the arrival clock is journaled this often (rule 3.7).
+    pub heartbeat: Span,
+}
+
+/// Something goes wrong, at a moment of virtual time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// When, on the axis of arrivals.
+    pub at: Timestamp,
+    /// What.
+    pub kind: FaultKind,
+}
+
+/// What can go wrong. Each may strike while an earlier one is still being recovered from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FaultKind {
+    /// A node dies, losing all since its last checkpoint, and is replaced after `down`.
+    NodeKill {
+        /// Which.
+        node: u32,
+        /// Until the replacement starts.
+        down: Span,
+    },
+    /// Every node is rebooted, one after the other, each gone for `down`.
+    OsUpgrade {
+        /// For each node.
+        down: Span,
+    },
+    /// The service is replaced by a new version, all nodes at once.
+    ServiceUpgrade {
+        /// Whether the new version reads the old checkpoints.
+        readable: bool,
+        /// Until the new version starts.
+        down: Span,
+    },
+    /// The user stops the job and starts it again.
+    UserRestart {
+        /// Between stop and start.
+        stopped: Span,
+        /// From which output time it starts.
+        start: StartMode,
+    },
+    /// The source forgets everything that arrived more than `keep` before the moment of the fault.
+    RetentionCut {
+        /// What is kept.
+        keep: Span,
+    },
+}
+
+/// Where a started job begins to give output (rule 12.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StartMode {
+    /// At the moment of the start.
+    Now,
+    /// At a given time.
+    Custom(Timestamp),
+    /// At the time of the last row delivered, inclusive; the earliest over all shards (A-START-LAST).
+    WhenLastStopped,
+}
+
+impl FaultKind {
+    /// The fault's name in tables, case files and reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            FaultKind::NodeKill { .. } => "node kill",
+            FaultKind::OsUpgrade { .. } => "os upgrade",
+            FaultKind::ServiceUpgrade { readable: true, .. } => "upgrade, state",
+            FaultKind::ServiceUpgrade { readable: false, .. } => "upgrade, replay",
+            FaultKind::UserRestart { .. } => "restart",
+            FaultKind::RetentionCut { .. } => "retention",
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What a run leaves behind: deliveries, recoveries, the trace.
+//!
+//! Everything a judge, a report or a counter reads afterwards. Nothing here decides whether it is right.
+//! Invariant: lists are in order of virtual time; what is equal in two runs compares equal here.
+
+use std::collections::BTreeMap;
+
+use rewindow_query::{Failure, Recovered, Retained, Row, Span, Timestamp, Why};
+
+/// All that can be observed of a run.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Run {
+    /// What reached the sink, in order.
+    pub deliveries: Vec<Delivery>,
+    /// Every opening of a shard after the first.
+    pub recoveries: Vec<RecoveryReport>,
+    /// Spans of output time that a user's choice of start leaves out, per shard.
+    pub skipped: Vec<Skipped>,
+    /// The job's failure, if it failed.
+    pub failure: Option<Failure>,
+    /// A subject that would not open: shard and reason.
+    pub refused: Vec<(usize, String)>,
+    /// Every observable step.
+    pub trace: Vec<Step>,
+    /// What was reached, by name, with counts: the `sometimes` of design §5.
+    pub reached: BTreeMap<&'static str, u64>,
+    /// Entries handed to workers in total, replayed ones included.
+    pub entries_fed: u64,
+}
+
+/// Rows handed to the sink in one go.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Delivery {
+    /// When.
+    pub at: Timestamp,
+    /// From which node.
+    pub node: u32,
+    /// Of which shard.
+    pub shard: usize,
+    /// How often the shard had been opened before; rows of one generation are in order.
+    pub generation: u32,
+    /// The rows.
+    pub rows: Vec<Row>,
+}
+
+/// Rows of a shard stamped in `from..until` are not owed: the user started the job at a later time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Skipped {
+    /// Which shard.
+    pub shard: usize,
+    /// The output position when the user stopped.
+    pub from: Timestamp,
+    /// The output time chosen for the start.
+    pub until: Timestamp,
+}
+
+/// What happened when a shard was opened again. The service in the articles shows no such report.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RecoveryReport {
+    /// When it was opened.
+    pub at: Timestamp,
+    /// Where.
+    pub node: u32,
+    /// Which shard.
+    pub shard: usize,
+    /// Generation that begins here, 1 for the first recovery.
+    pub generation: u32,
+    /// What it was told.
+    pub why: Why,
+    /// The fault's name, as in [`crate::case::FaultKind::name`].
+    pub fault: &'static str,
+    /// Rows stamped at or after this were wanted.
+    pub output_from: Timestamp,
+    /// The positions stored in the checkpoint that was offered, and its output position; `None` if
+    /// none was complete. This is the world's own record, not the subject's word.
+    pub checkpoint: Option<CheckpointRecord>,
+    /// What the subject answered.
+    pub answer: Recovered,
+    /// What the source kept at that moment, for each partition the shard reads.
+    pub retained: BTreeMap<(usize, u32), Retained>,
+    /// Entries between the positions answered and the end of the log at that moment.
+    pub backlog: u64,
+    /// Catch-up by the formula: the largest backlog of a partition at the configured rate.
+    pub estimated: Span,
+    /// From the opening until that backlog was processed; `None` if the next fault or the end came first.
+    pub actual: Option<Span>,
+}
+
+/// What the world knows of a complete checkpoint.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CheckpointRecord {
+    /// When it was saved.
+    pub at: Timestamp,
+    /// Next offset per (input, partition), counted by the world from what it had handed over.
+    pub positions: BTreeMap<(usize, u32), u64>,
+    /// The worker's frontier when it was saved.
+    pub frontier: Timestamp,
+}
+
+/// One observable step.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Step {
+    /// Virtual time.
+    pub at: Timestamp,
+    /// On which node; `None` for the source, the sink and the user.
+    pub node: Option<u32>,
+    /// Of which shard, where one is concerned.
+    pub shard: Option<usize>,
+    /// What.
+    pub what: What,
+}
+
+/// What happened in a step.
+#[derive(Clone, PartialEq, Debug)]
+pub enum What {
+    /// A fault struck; the text is its name and particulars.
+    Fault(String),
+    /// A shard was opened.
+    Opened(Why),
+    /// Entries of a partition were read, `first..next`.
+    Read {
+        /// Stream.
+        input: usize,
+        /// Partition.
+        partition: u32,
+        /// First offset.
+        first: u64,
+        /// One past the last.
+        next: u64,
+    },
+    /// Rows went to the sink.
+    Delivered(Vec<Row>),
+    /// A checkpoint was completed; its size and a hash of its bytes.
+    Checkpoint {
+        /// Bytes.
+        size: usize,
+        /// Of the bytes.
+        hash: u64,
+    },
+    /// The source forgot entries of a partition in front of this offset.
+    Forgot {
+        /// Stream.
+        input: usize,
+        /// Partition.
+        partition: u32,
+        /// Oldest offset kept.
+        first: u64,
+    },
+    /// A shard had processed all that was in the log when it was opened.
+    Level,
+    /// The input ended.
+    Finished,
+    /// The job failed.
+    Failed(String),
+}
