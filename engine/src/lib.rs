@@ -1,1 +1,10 @@
-//! (see ARCHITECTURE.md)
+//! The room of the fast answer: the same operators as `model`, columnar, incremental, checkpointed.
+//!
+//! An [`instance::Instance`] runs one shard of a plan. It is given entries in batches cut anywhere and
+//! gives rows as soon as the watermark makes them certain. It knows nothing of the world: it reads no
+//! clock, rolls no dice, and learns of a failure only by being opened again (`recovery`).
+
+pub mod batch;
+pub mod codec;
+pub mod column;
+pub mod operator;
