@@ -1,1 +1,7 @@
-//! The front door.
+//! The front door: generates cases, judges runs, shrinks and reports what broke.
+//!
+//! [`generate`] makes cases, [`trial`] runs and judges one, [`shrink`] makes a broken one small, [`report`]
+//! writes it down so that [`report::read`] gets it back. No operator logic lives here: what is right comes
+//! from `model`, what happened from `world`. Invariant: a verdict depends on the case and the subject alone.
+
+pub mod choices;
