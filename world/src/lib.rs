@@ -4,5 +4,21 @@
 //! same case gives the same trace, byte for byte. This room does not see `model` and rolls no dice.
 
 pub mod case;
+pub mod check;
+mod checkpoints;
+pub mod error;
+mod faults;
+pub mod journal;
+mod log;
+mod nodes;
 pub mod outcome;
+mod queue;
+pub mod reached;
+pub mod run;
+mod sink;
 pub mod subject;
+pub mod trace;
+
+pub use error::CaseError;
+pub use run::{RunOptions, run, try_run};
+pub use trace::{trace_hash, trace_text};

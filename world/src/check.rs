@@ -1,0 +1,176 @@
+//! Which cases can be run: bounds, and the invariants of history and schedule.
+//!
+//! Checked once, where a case enters the world; behind this gate nothing looks again. It does not read
+//! the query: whether that can run is said by its analysis.
+
+use rewindow_query::{Plan, Span, Timestamp};
+
+use crate::case::{Case, Deployment, Fault, FaultKind, StartMode};
+use crate::error::CaseError;
+
+/// Most streams of a case.
+pub const INPUTS_MAX: usize = 64;
+/// Most partitions of a stream.
+pub const PARTITIONS_MAX: u32 = 1_024;
+/// Most entries of a history, estimates included, those the log journals itself too.
+pub const ENTRIES_MAX: usize = 1_000_000;
+/// Most faults of a schedule.
+pub const FAULTS_MAX: usize = 10_000;
+/// Most worker nodes.
+pub const NODES_MAX: u32 = 256;
+/// Longest span of a deployment or a fault. With [`NODES_MAX`] it keeps sums far inside an `i64`.
+pub const SPAN_MAX: Span = Span::hours(3_660 * 24);
+
+impl Case {
+    /// Whether the case can be run at all: counts, spans and instants within bounds, offsets
+    /// consecutive, arrivals of a partition never decreasing, faults sorted and naming nodes that exist.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(&self) -> Result<(), CaseError> {
+        self.check_inputs()?;
+        within("late", self.ordering.late, Span::ZERO, Span::LATE_MAX)?;
+        within("out_of_order", self.ordering.out_of_order, Span::ZERO, SPAN_MAX)?;
+        self.deployment.check()?;
+        for index in self.check_entries() {
+            index?;
+        }
+        let mut before = Timestamp::MIN;
+        if self.faults.len() > FAULTS_MAX {
+            return Err(too_many("faults", self.faults.len(), FAULTS_MAX));
+        }
+        for (index, fault) in self.faults.iter().enumerate() {
+            fault.check(&self.deployment, before).map_err(|e| named(e, "fault", index))?;
+            before = fault.at;
+        }
+        Ok(())
+    }
+
+    fn check_inputs(&self) -> Result<(), CaseError> {
+        if self.inputs.len() > INPUTS_MAX {
+            return Err(too_many("inputs", self.inputs.len(), INPUTS_MAX));
+        }
+        for (index, input) in self.inputs.iter().enumerate() {
+            if !(1..=PARTITIONS_MAX).contains(&input.partitions) {
+                let found = format!("input `{}` has {} partitions", input.name, input.partitions);
+                return Err(CaseError::new("case-bound", found).hint(format!("1 to {PARTITIONS_MAX}")));
+            }
+            if self.inputs[..index].iter().any(|other| other.name.eq_ignore_ascii_case(&input.name)) {
+                let found = format!("input `{}` is declared twice", input.name);
+                return Err(CaseError::new("case-input", found).hint("names ignore case"));
+            }
+        }
+        Ok(())
+    }
+
+    /// One verdict per entry, so that a reader can put the first error at its line.
+    pub(crate) fn check_entries(&self) -> impl Iterator<Item = Result<(), CaseError>> {
+        // Next offset and least arrival of each partition.
+        let blank = |count: u32| vec![(0_u64, Timestamp(0)); count as usize];
+        let mut state: Vec<_> = self.inputs.iter().map(|input| blank(input.partitions)).collect();
+        self.history.entries.iter().enumerate().map(move |(index, entry)| {
+            let error = |code, text: String| Err(named(CaseError::new(code, text), "entry", index));
+            if index >= ENTRIES_MAX {
+                return Err(too_many("entries", self.history.entries.len(), ENTRIES_MAX));
+            }
+            let partitions = state.get_mut(entry.input).map(Vec::as_mut_slice).unwrap_or_default();
+            let Some((next, least)) = partitions.get_mut(entry.partition as usize) else {
+                return error(
+                    "case-entry",
+                    format!("there is no partition {} of input {}", entry.partition, entry.input),
+                );
+            };
+            if entry.offset != *next {
+                return error("case-entry", format!("offset {} where {next} is next", entry.offset));
+            }
+            if !entry.arrival.is_calendar() {
+                return error("case-entry", "the arrival lies outside the years 1 to 9999".to_owned());
+            }
+            if entry.arrival < *least {
+                let text = format!("it arrived at {}, before the entry in front of it", entry.arrival);
+                return error("case-entry", text);
+            }
+            (*next, *least) = (*next + 1, entry.arrival);
+            Ok(())
+        })
+    }
+
+    /// Number of partitions of each stream the plan reads, in the order of the plan's inputs.
+    ///
+    /// # Errors
+    /// A stream of the plan that the case does not declare.
+    pub fn partitions(&self, plan: &Plan) -> Result<Vec<u32>, CaseError> {
+        Ok(self.inputs_of(plan)?.into_iter().map(|input| self.inputs[input].partitions).collect())
+    }
+
+    /// For each stream of the plan its index in `inputs`, by name, ignoring case.
+    pub(crate) fn inputs_of(&self, plan: &Plan) -> Result<Vec<usize>, CaseError> {
+        let find = |input: &rewindow_query::plan::Input| {
+            self.inputs.iter().position(|own| own.name.eq_ignore_ascii_case(&input.name)).ok_or_else(|| {
+                let found = format!("the query reads `{}`, which the case does not declare", input.name);
+                CaseError::new("case-input", found).hint("add it to `inputs`")
+            })
+        };
+        plan.inputs.iter().map(find).collect()
+    }
+}
+
+impl Deployment {
+    fn check(&self) -> Result<(), CaseError> {
+        if !(1..=NODES_MAX).contains(&self.nodes) {
+            let found = format!("nodes is {}", self.nodes);
+            return Err(CaseError::new("case-bound", found).hint(format!("1 to {NODES_MAX}")));
+        }
+        if self.batch == 0 || self.rate == 0 {
+            return Err(CaseError::new("case-bound", "batch and rate must be at least 1"));
+        }
+        within("checkpoint_interval", self.checkpoint_interval, Span::TICK, SPAN_MAX)?;
+        within("poll_interval", self.poll_interval, Span::TICK, SPAN_MAX)?;
+        within("heartbeat", self.heartbeat, Span::TICK, SPAN_MAX)?;
+        self.retention.map_or(Ok(()), |keep| within("retention", keep, Span::ZERO, SPAN_MAX))
+    }
+}
+
+impl Fault {
+    pub(crate) fn check(&self, deployment: &Deployment, before: Timestamp) -> Result<(), CaseError> {
+        if !self.at.is_calendar() {
+            return Err(CaseError::new("case-fault", "it strikes outside the years 1 to 9999"));
+        }
+        if self.at < before {
+            let found = format!("it strikes at {}, before the one in front of it", self.at);
+            return Err(CaseError::new("case-fault", found).hint("sort faults by time"));
+        }
+        let span = |name, span| within(name, span, Span::ZERO, SPAN_MAX);
+        match self.kind {
+            FaultKind::NodeKill { node, .. } if node >= deployment.nodes => {
+                let found = format!("node {node} of {} does not exist", deployment.nodes);
+                Err(CaseError::new("case-fault", found).hint("nodes count from 0"))
+            }
+            FaultKind::NodeKill { down, .. }
+            | FaultKind::OsUpgrade { down }
+            | FaultKind::ServiceUpgrade { down, .. } => span("down", down),
+            FaultKind::UserRestart { start: StartMode::Custom(at), .. } if !at.is_calendar() => {
+                Err(CaseError::new("case-fault", "the start lies outside the years 1 to 9999"))
+            }
+            FaultKind::UserRestart { stopped, .. } => span("stopped", stopped),
+            FaultKind::RetentionCut { keep } => span("keep", keep),
+        }
+    }
+}
+
+fn within(name: &str, span: Span, least: Span, most: Span) -> Result<(), CaseError> {
+    if (least..=most).contains(&span) {
+        return Ok(());
+    }
+    let error = CaseError::new("case-bound", format!("{name} is {span}"));
+    Err(error.hint(format!("{least} to {most}")))
+}
+
+fn too_many(what: &str, found: usize, most: usize) -> CaseError {
+    CaseError::new("case-bound", format!("{found} {what}")).hint(format!("at most {most}"))
+}
+
+fn named(mut error: CaseError, what: &str, index: usize) -> CaseError {
+    error.message = format!("{what} {}: {}", index + 1, error.message);
+    error
+}

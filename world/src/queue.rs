@@ -1,0 +1,88 @@
+//! The event queue: what happens next, in virtual time.
+//!
+//! Invariant: the order is (time, kind, number), so it never depends on who asked first. At one instant
+//! entries have arrived, then faults strike, nodes are rebooted, nodes come up, shards read in order of
+//! their numbers, nodes save.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use rewindow_query::{Span, Timestamp};
+
+/// Something to do; the order of the variants is the order within an instant.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Event {
+    /// The fault with that index strikes.
+    Fault(usize),
+    /// An OS upgrade reaches this node, to be gone for that long.
+    Reboot(usize, Span),
+    /// A node starts, unless its start was put off.
+    Up(usize),
+    /// A shard looks for entries, unless it was told another time since.
+    Wake(usize),
+    /// A node saves its shards.
+    Save(usize),
+}
+
+/// What is still to happen.
+#[derive(Default)]
+pub(crate) struct Queue {
+    heap: BinaryHeap<Reverse<(Timestamp, Event)>>,
+}
+
+impl Queue {
+    pub(crate) fn push(&mut self, at: Timestamp, event: Event) {
+        self.heap.push(Reverse((at, event)));
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<(Timestamp, Event)> {
+        self.heap.pop().map(|Reverse(next)| next)
+    }
+}
+
+/// The first instant at or after `at` of the grid `phase + k * interval`, counted from tick zero.
+/// `interval` is positive.
+pub(crate) fn grid(at: Timestamp, interval: Span, phase: Span) -> Timestamp {
+    let behind = at.0.saturating_sub(phase.0).rem_euclid(interval.0);
+    if behind == 0 { at } else { at.plus(Span(interval.0 - behind)) }
+}
+
+/// How long a node needs for that many entries of one partition, rounded up to a tick. `rate` is
+/// positive, in entries per second.
+pub(crate) fn effort(entries: u64, rate: u64) -> Span {
+    let second = rewindow_query::time::SECOND.unsigned_abs();
+    let ticks = (u128::from(entries) * u128::from(second)).div_ceil(u128::from(rate));
+    Span(i64::try_from(ticks).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_ordered_by_kind_then_number() {
+        let mut queue = Queue::default();
+        let events = [Event::Save(0), Event::Wake(1), Event::Wake(0), Event::Up(3), Event::Fault(1)];
+        events.into_iter().for_each(|event| queue.push(Timestamp(5), event));
+        queue.push(Timestamp(4), Event::Save(9));
+        let order: Vec<Event> = std::iter::from_fn(|| queue.pop()).map(|(_, event)| event).collect();
+        let want =
+            [Event::Save(9), Event::Fault(1), Event::Up(3), Event::Wake(0), Event::Wake(1), Event::Save(0)];
+        assert_eq!(order, want);
+    }
+
+    #[test]
+    fn the_grid_has_a_phase_and_includes_its_points() {
+        for (at, want) in [(0, 3), (3, 3), (4, 13), (13, 13), (-8, -7)] {
+            assert_eq!(grid(Timestamp(at), Span(10), Span(3)), Timestamp(want), "{at}");
+        }
+    }
+
+    #[test]
+    fn effort_is_rounded_up_once() {
+        assert_eq!(effort(0, 7), Span::ZERO);
+        assert_eq!(effort(1, 3), Span(3_333_334));
+        assert_eq!(effort(3, 3), Span::seconds(1));
+        assert_eq!(effort(1, u64::MAX), Span::TICK);
+    }
+}

@@ -1,0 +1,89 @@
+//! Names of the interesting states a run can reach: the `sometimes` beside every `always` (design §5).
+//!
+//! The world counts what it can see itself. A campaign sums the counts and asks for those in [`ALL`].
+
+/// A checkpoint was restored whose operators held something besides the ordering stage.
+pub const RESTORED_OPEN: &str = "restored inside an open window";
+/// A shard was opened again, read from a checkpoint.
+pub const FROM_CHECKPOINT: &str = "recovered from a checkpoint";
+/// A shard was opened again and had to read the past without state.
+pub const REPLAYED: &str = "recovered by replay alone";
+/// A kill before the first checkpoint of a shard was complete (C-NOSTATE).
+pub const NO_CHECKPOINT: &str = "killed before the first checkpoint";
+/// What a recovery had to read was partly forgotten.
+pub const EXPIRED: &str = "met an expired log";
+/// A reader that was running met an offset that was gone.
+pub const EXPIRED_READER: &str = "overtaken by retention";
+/// A recovery announced rows that may be incomplete.
+pub const GAP: &str = "gap announced";
+/// A fault struck a node while one of its shards was catching up.
+pub const STRUCK_AGAIN: &str = "struck again while catching up";
+/// A fault struck a node that was down.
+pub const STRUCK_DOWN: &str = "struck while down";
+/// Two faults at the same instant.
+pub const TWO_AT_ONCE: &str = "two faults at once";
+/// A shard was opened by a new version that reads the old state.
+pub const UPGRADE_STATE: &str = "upgraded with state";
+/// A shard was opened by a new version that cannot read the old state.
+pub const UPGRADE_REPLAY: &str = "upgraded by replay";
+/// A node was rebooted by an OS upgrade.
+pub const OS_UPGRADE: &str = "rebooted by an os upgrade";
+/// A user's restart from the present moment.
+pub const START_NOW: &str = "restarted now";
+/// A user's restart from a chosen time.
+pub const START_CUSTOM: &str = "restarted at a custom time";
+/// A user's restart from the last output.
+pub const START_LAST: &str = "restarted when last stopped";
+/// A user's start left out rows.
+pub const SKIPPED: &str = "rows left out by a start";
+/// A user's start lay before what had been delivered.
+pub const STARTED_BACK: &str = "restarted before what was delivered";
+/// Rows reached the sink that it had already.
+pub const COPIES: &str = "copies delivered";
+/// A recovery found nothing to catch up.
+pub const EMPTY_BACKLOG: &str = "recovered without a backlog";
+/// A recovery caught up before anything else happened.
+pub const LEVEL: &str = "caught up";
+/// A worker read a journaled estimate of the arrival clock (rule 3.7).
+pub const ESTIMATE: &str = "read an estimate";
+/// A worker read text that does not decode (rule 1.5).
+pub const MALFORMED: &str = "read a malformed entry";
+/// A batch was cut by its limit while more was there.
+pub const BATCH_CUT: &str = "batch cut by its limit";
+/// A checkpoint was completed while the shard was catching up.
+pub const SAVED_CATCHING: &str = "saved while catching up";
+/// A checkpoint was completed.
+pub const SAVED: &str = "saved";
+/// The job failed with a runtime error (rule 14.2).
+pub const FAILED: &str = "failed";
+
+/// All names, in the order of reports.
+pub const ALL: [&str; 27] = [
+    SAVED,
+    FROM_CHECKPOINT,
+    REPLAYED,
+    RESTORED_OPEN,
+    NO_CHECKPOINT,
+    EXPIRED,
+    EXPIRED_READER,
+    GAP,
+    STRUCK_AGAIN,
+    STRUCK_DOWN,
+    TWO_AT_ONCE,
+    UPGRADE_STATE,
+    UPGRADE_REPLAY,
+    OS_UPGRADE,
+    START_NOW,
+    START_CUSTOM,
+    START_LAST,
+    SKIPPED,
+    STARTED_BACK,
+    COPIES,
+    EMPTY_BACKLOG,
+    LEVEL,
+    ESTIMATE,
+    MALFORMED,
+    BATCH_CUT,
+    SAVED_CATCHING,
+    FAILED,
+];

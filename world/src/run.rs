@@ -1,0 +1,532 @@
+//! Runs a case: one event queue, virtual time, no dice.
+//!
+//! The job is opened at the first arrival, or at the first fault if that is earlier. A shard then looks on
+//! the grid of `poll_interval` for the next entry to arrive, hands what is there to its worker, at most
+//! `batch` entries of each partition in the order (input, partition), and is busy for as long as the
+//! largest share takes at `rate`; rows reach the sink at once. A busy shard looks again when it is done.
+//! Nodes save on the grid `interval * node / nodes + k * interval`, each shard that has read something
+//! since. Nothing is stepped while nothing can happen.
+//!
+//! ```text
+//!   arrivals      a  b            c
+//!   polls     |   .   !ab    |    .   !c     |      . = arrived    ! = read at the next grid point
+//!   saves           S              S                shards with news only
+//! ```
+//!
+//! A shard whose next offset has been forgotten cannot go on: it saves where it stands and is opened again,
+//! like one whose node died, so that the gap gets announced. The run ends when all has been read, every
+//! fault is over and every shard was told that the input ended.
+//!
+//! It does not know what the right rows are. Invariant: time never goes back, and an event either reads,
+//! opens, closes, saves, or puts a shard to sleep until a later instant; so every run ends.
+
+use std::collections::BTreeMap;
+
+use rewindow_query::{Failure, LogView, Outcome, Payload, Plan, Recovered, Row, Span, Timestamp, Why};
+
+use crate::case::{Case, FaultKind};
+use crate::checkpoints::{Store, Stored};
+use crate::error::CaseError;
+use crate::faults::foresee;
+use crate::journal::Journal;
+use crate::log::Log;
+use crate::nodes::{Cause, Node, Part, place};
+use crate::outcome::{CheckpointRecord, Delivery, RecoveryReport, Run, Skipped, Step, What};
+use crate::queue::{Event, Queue, effort, grid};
+use crate::reached;
+use crate::sink::Seen;
+use crate::subject::{Opening, Subject};
+use crate::trace::fnv1a;
+
+/// How a run is recorded. What happens in it is the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RunOptions {
+    /// Keep every step in [`Run::trace`]. Without it, workers are asked for checkpoints only where a
+    /// fault will make use of them.
+    pub trace: bool,
+}
+
+/// Runs a case and records every step. A case that cannot be run (see [`try_run`]) gives a run in which
+/// every shard is refused, with the reason.
+pub fn run(case: &Case, plan: &Plan, subject: &dyn Subject) -> Run {
+    try_run(case, plan, subject, RunOptions { trace: true }).unwrap_or_else(|error| {
+        let shards = 0..subject.shards().len().max(1);
+        Run { refused: shards.map(|shard| (shard, error.to_string())).collect(), ..Run::default() }
+    })
+}
+
+/// Runs a case.
+///
+/// # Errors
+/// A case that [`Case::check`] refuses, that lacks a stream of the plan, or whose heartbeats would
+/// make too many entries.
+pub fn try_run(
+    case: &Case,
+    plan: &Plan,
+    subject: &dyn Subject,
+    options: RunOptions,
+) -> Result<Run, CaseError> {
+    let log = Log::new(Journal::of(case, plan)?, case.deployment.retention);
+    let shards = subject.shards();
+    let mut nodes = place(case.deployment.nodes, case.deployment.checkpoint_interval, shards.len());
+    foresee(case, &mut nodes);
+    let on = |shard: usize| shard % case.deployment.nodes as usize;
+    let mut world = World {
+        case,
+        subject,
+        options,
+        log,
+        queue: Queue::default(),
+        store: Store::new(shards.len()),
+        sink: vec![Seen::default(); shards.len()],
+        nodes,
+        parts: shards.iter().enumerate().map(|(index, shard)| Part::new(on(index), shard)).collect(),
+        now: Timestamp::MIN,
+        forgotten: BTreeMap::new(),
+        run: Run::default(),
+    };
+    world.play();
+    Ok(world.run)
+}
+
+/// Everything there is while a case runs.
+pub(crate) struct World<'a> {
+    pub(crate) case: &'a Case,
+    subject: &'a dyn Subject,
+    options: RunOptions,
+    pub(crate) log: Log,
+    pub(crate) queue: Queue,
+    store: Store,
+    pub(crate) sink: Vec<Seen>,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) now: Timestamp,
+    /// Oldest offset kept, as last written to the trace.
+    forgotten: BTreeMap<(usize, u32), u64>,
+    run: Run,
+}
+
+impl World<'_> {
+    fn play(&mut self) {
+        let first_arrival = self.case.history.entries.iter().map(|entry| entry.arrival).min();
+        let first_fault = self.case.faults.first().map(|fault| fault.at);
+        self.now = first_arrival.into_iter().chain(first_fault).min().unwrap_or_default();
+        for (index, fault) in self.case.faults.iter().enumerate() {
+            self.queue.push(fault.at, Event::Fault(index));
+        }
+        (0..self.nodes.len()).for_each(|node| self.bring_up(node));
+        while let Some((at, event)) = self.queue.pop() {
+            assert!(at >= self.now, "time never goes back");
+            self.now = at;
+            match event {
+                Event::Fault(index) => self.strike(index),
+                Event::Reboot(node, down) => self.reboot(node, down),
+                Event::Up(node) if !self.nodes[node].up && self.nodes[node].up_at == at => {
+                    self.bring_up(node)
+                }
+                Event::Up(_) => {}
+                Event::Wake(shard) if self.parts[shard].wake == Some(at) => self.wake(shard),
+                Event::Wake(_) => {}
+                Event::Save(node) => self.save(node),
+            }
+        }
+        (0..self.parts.len()).for_each(|shard| self.finish(shard));
+    }
+
+    fn bring_up(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        node.up = true;
+        let cause = node.cause;
+        for place in 0..self.nodes[index].shards.len() {
+            self.open(self.nodes[index].shards[place], cause);
+        }
+    }
+
+    // ---- opening ------------------------------------------------------------------------------------
+
+    /// Opens a shard; unless it is the first time, reports how it recovered.
+    fn open(&mut self, shard: usize, cause: Cause) {
+        if self.parts[shard].dead {
+            return;
+        }
+        if cause.why == Why::UserRestart {
+            self.restart_output(shard, cause.start);
+        }
+        self.note_forgotten();
+        let stored = self.store.latest(shard);
+        let position = self.sink[shard].position;
+        let output_from = match cause.why {
+            Why::Fresh => Timestamp::MIN,
+            // The sink was just told the user's start; all rows before its position are not wanted.
+            Why::UserRestart | Why::AfterUpgrade { readable: false } => position,
+            // With a checkpoint its writer's position goes on: what follows it may be delivered again.
+            Why::AfterKill | Why::AfterUpgrade { readable: true } => {
+                stored.map_or(position, |stored| stored.output_from)
+            }
+        };
+        let view = self.log.at(self.now);
+        let checkpoint = stored.map(|stored| stored.bytes.as_slice());
+        let opening = Opening { why: cause.why, output_from, checkpoint, log: &view };
+        match self.subject.open(shard, &opening) {
+            Ok((worker, answer)) => {
+                let part = &mut self.parts[shard];
+                part.close();
+                (part.worker, part.output_from) = (Some(worker), output_from);
+                part.opened += 1;
+                self.begin(shard, cause, answer);
+            }
+            Err(reason) => {
+                self.step(Some(self.parts[shard].node), Some(shard), || {
+                    What::Failed(format!("refused: {reason}"))
+                });
+                self.parts[shard].dead = true;
+                self.run.refused.push((shard, reason));
+            }
+        }
+        if matches!(cause.why, Why::UserRestart | Why::AfterUpgrade { readable: false }) {
+            self.store.forget(shard);
+        }
+    }
+
+    /// The sink learns of a user's start.
+    fn restart_output(&mut self, shard: usize, start: Timestamp) {
+        if start < self.sink[shard].covered {
+            self.reach(reached::STARTED_BACK);
+        }
+        if let Some((from, until)) = self.sink[shard].restart(start) {
+            self.reach(reached::SKIPPED);
+            self.run.skipped.push(Skipped { shard, from, until });
+        }
+    }
+
+    /// Puts the lanes where the subject said it goes on, and reports.
+    fn begin(&mut self, shard: usize, cause: Cause, answer: Recovered) {
+        let view = self.log.at(self.now);
+        let part = &mut self.parts[shard];
+        let (mut retained, mut largest, mut backlog) = (BTreeMap::new(), 0, 0);
+        for lane in &mut part.lanes {
+            let place = (lane.input, lane.partition);
+            let kept = view.retained(lane.input, lane.partition);
+            // What is forgotten cannot be read, and a partition the answer leaves out is read from
+            // the oldest entry kept: the rows will tell.
+            lane.position = answer.positions.get(&place).map_or(kept.first, |&next| next.max(kept.first));
+            lane.backlog_end = kept.next;
+            let behind = kept.next.saturating_sub(lane.position);
+            (largest, backlog) = (largest.max(behind), backlog + behind);
+            retained.insert(place, kept);
+        }
+        (part.wake, part.stint) = (Some(self.now), Some((self.now, 0)));
+        let (node, generation, output_from) = (part.node, part.generation(), part.output_from);
+        self.queue.push(self.now, Event::Wake(shard));
+        self.step(Some(node), Some(shard), || What::Opened(cause.why));
+        if generation == 0 {
+            return;
+        }
+        self.parts[shard].catching = Some(self.run.recoveries.len());
+        let report = RecoveryReport {
+            at: self.now,
+            node: u32::try_from(node).unwrap_or(u32::MAX),
+            shard,
+            generation,
+            why: cause.why,
+            fault: cause.fault,
+            output_from,
+            checkpoint: self.store.latest(shard).map(|stored| stored.record.clone()),
+            answer,
+            retained,
+            backlog,
+            estimated: effort(largest, self.case.deployment.rate),
+            actual: None,
+        };
+        self.reach_recovery(&report);
+        self.run.recoveries.push(report);
+    }
+
+    fn reach_recovery(&mut self, report: &RecoveryReport) {
+        let expired = match report.answer.outcome {
+            Outcome::Fresh => false,
+            Outcome::FromCheckpoint => report.checkpoint.as_ref().is_some_and(|record| {
+                report
+                    .retained
+                    .iter()
+                    .any(|(place, kept)| record.positions.get(place).is_some_and(|&p| p < kept.first))
+            }),
+            Outcome::Replayed { from } => report.retained.values().any(|kept| kept.lost_until >= Some(from)),
+        };
+        let from_checkpoint = report.answer.outcome == Outcome::FromCheckpoint;
+        let names = [
+            (reached::FROM_CHECKPOINT, from_checkpoint),
+            (reached::REPLAYED, matches!(report.answer.outcome, Outcome::Replayed { .. })),
+            (reached::RESTORED_OPEN, from_checkpoint && self.holds_state(report.shard)),
+            (reached::NO_CHECKPOINT, report.why == Why::AfterKill && report.checkpoint.is_none()),
+            (reached::EXPIRED, expired),
+            (reached::GAP, !report.answer.gaps.is_empty()),
+            (reached::UPGRADE_STATE, report.why == Why::AfterUpgrade { readable: true }),
+            (reached::UPGRADE_REPLAY, report.why == Why::AfterUpgrade { readable: false }),
+            (reached::EMPTY_BACKLOG, report.backlog == 0),
+        ];
+        names.into_iter().filter(|&(_, was)| was).for_each(|(name, _)| self.reach(name));
+    }
+
+    /// Whether a worker's operators hold anything; the ordering stage always does.
+    fn holds_state(&self, shard: usize) -> bool {
+        let explain = self.parts[shard].worker.as_ref().map(|worker| worker.explain()).unwrap_or_default();
+        explain.keys().any(|key| !key.starts_with("ordering"))
+    }
+
+    // ---- reading ------------------------------------------------------------------------------------
+
+    /// A shard looks for entries, or is done with the last ones.
+    fn wake(&mut self, shard: usize) {
+        self.parts[shard].wake = None;
+        self.note_level(shard);
+        if self.is_overtaken(shard) {
+            self.reopen_overtaken(shard);
+            return;
+        }
+        let Some(share) = self.read(shard) else { return };
+        let rate = self.case.deployment.rate;
+        let part = &mut self.parts[shard];
+        let next = if share > 0 {
+            // Effort is counted from the start of the stint, so that rounding does not add up.
+            let (since, count) = part.stint.unwrap_or((self.now, 0));
+            part.stint = Some((since, count + share));
+            Some(since.plus(effort(count + share, rate)).max(self.now))
+        } else {
+            part.stint = None;
+            let arrivals =
+                part.lanes.iter().filter_map(|l| self.log.arrival(l.input, l.partition, l.position));
+            let next = arrivals.min().map(|at| grid(at, self.case.deployment.poll_interval, Span::ZERO));
+            assert!(next.is_none_or(|at| at > self.now), "what is not there yet arrives later");
+            next
+        };
+        if let Some(at) = next {
+            part.wake = Some(at);
+            self.queue.push(at, Event::Wake(shard));
+        }
+    }
+
+    /// Records that a shard has processed all that was in the log when it was opened.
+    fn note_level(&mut self, shard: usize) {
+        let part = &mut self.parts[shard];
+        if !part.is_level() {
+            return;
+        }
+        let Some(index) = part.catching.take() else { return };
+        let node = part.node;
+        let report = &mut self.run.recoveries[index];
+        report.actual = Some(self.now.since(report.at));
+        self.reach(reached::LEVEL);
+        self.step(Some(node), Some(shard), || What::Level);
+    }
+
+    /// Whether an entry that a shard must read next is forgotten.
+    fn is_overtaken(&self, shard: usize) -> bool {
+        let view = self.log.at(self.now);
+        self.parts[shard].lanes.iter().any(|lane| {
+            let arrived = view.arrived(lane.input, lane.partition);
+            lane.position < view.forgotten(arrived) as u64
+        })
+    }
+
+    fn reopen_overtaken(&mut self, shard: usize) {
+        self.reach(reached::EXPIRED_READER);
+        self.parts[shard].due = Some(self.now);
+        self.write_due(shard);
+        let fault = FaultKind::RetentionCut { keep: Span::ZERO }.name();
+        self.open(shard, Cause { why: Why::AfterKill, fault, start: Timestamp::MIN });
+    }
+
+    /// Hands over what is there, and gives the largest share of a partition; `None` if the job failed.
+    fn read(&mut self, shard: usize) -> Option<u64> {
+        let limit = u64::from(self.case.deployment.batch);
+        let mut largest = 0;
+        for index in 0..self.parts[shard].lanes.len() {
+            let part = &self.parts[shard];
+            let lane = part.lanes[index];
+            let arrived = self.log.at(self.now).arrived(lane.input, lane.partition).len() as u64;
+            let end = if part.catching.is_some() { lane.backlog_end.min(arrived) } else { arrived };
+            let share = end.saturating_sub(lane.position).min(limit);
+            if share == 0 {
+                continue;
+            }
+            if lane.position + share < end {
+                self.reach(reached::BATCH_CUT);
+            }
+            largest = largest.max(share);
+            self.keep_due(shard);
+            self.feed(shard, index, share)?;
+        }
+        if largest > 0 {
+            self.parts[shard].dirty = true;
+            self.ask_to_save(self.parts[shard].node);
+        }
+        Some(largest)
+    }
+
+    fn feed(&mut self, shard: usize, index: usize, share: u64) -> Option<()> {
+        let part = &mut self.parts[shard];
+        let lane = part.lanes[index];
+        let (first, next) = (lane.position, lane.position + share);
+        part.lanes[index].position = next;
+        let node = part.node;
+        let mut worker = part.worker.take()?;
+        let what = || What::Read { input: lane.input, partition: lane.partition, first, next };
+        self.step(Some(node), Some(shard), what);
+        let arrived = self.log.at(self.now).arrived(lane.input, lane.partition);
+        // Both ends lie inside `arrived`, whose length is a usize.
+        let entries = &arrived[first as usize..next as usize];
+        let (mut estimates, mut malformed) = (0, 0);
+        for entry in entries {
+            match entry.payload {
+                Payload::Event(_) => {}
+                Payload::Malformed(_) => malformed += 1,
+                Payload::Estimate => estimates += 1,
+            }
+        }
+        let result = worker.feed(lane.input, lane.partition, entries);
+        let frontier = worker.frontier();
+        self.parts[shard].worker = Some(worker);
+        self.run.entries_fed += share;
+        self.reach_times(reached::ESTIMATE, estimates);
+        self.reach_times(reached::MALFORMED, malformed);
+        match result {
+            Ok(rows) => self.deliver(shard, rows, frontier),
+            Err(failure) => {
+                self.fail(shard, failure);
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    /// The input has ended.
+    fn finish(&mut self, shard: usize) {
+        let Some(mut worker) = self.parts[shard].worker.take() else { return };
+        let result = worker.finish();
+        self.step(Some(self.parts[shard].node), Some(shard), || What::Finished);
+        match result {
+            Ok(rows) => self.deliver(shard, rows, worker.frontier()),
+            Err(failure) => self.fail(shard, failure),
+        }
+    }
+
+    // ---- what comes out -----------------------------------------------------------------------------
+
+    fn deliver(&mut self, shard: usize, rows: Vec<Row>, frontier: Timestamp) {
+        let copies = self.sink[shard].append(&rows, frontier);
+        self.reach_times(reached::COPIES, copies);
+        if rows.is_empty() {
+            return;
+        }
+        let (node, generation) = (self.parts[shard].node, self.parts[shard].generation());
+        self.step(Some(node), Some(shard), || What::Delivered(rows.clone()));
+        let node = u32::try_from(node).unwrap_or(u32::MAX);
+        self.run.deliveries.push(Delivery { at: self.now, node, shard, generation, rows });
+    }
+
+    /// A runtime error ends a shard for good: a persistent error would fail it again (rule 14.2). The
+    /// others go on, because they owe their rows stamped before it (C-FAIL).
+    fn fail(&mut self, shard: usize, failure: Failure) {
+        self.reach(reached::FAILED);
+        self.step(Some(self.parts[shard].node), Some(shard), || What::Failed(failure.message.clone()));
+        self.parts[shard].close();
+        self.parts[shard].dead = true;
+        if self.run.failure.as_ref().is_none_or(|earlier| failure.at < earlier.at) {
+            self.run.failure = Some(failure);
+        }
+    }
+
+    // ---- saving -------------------------------------------------------------------------------------
+
+    fn ask_to_save(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        if !node.saving {
+            node.saving = true;
+            let at = grid(self.now, self.case.deployment.checkpoint_interval, node.phase);
+            self.queue.push(at, Event::Save(index));
+        }
+    }
+
+    /// A node saves its shards that have read something since.
+    fn save(&mut self, index: usize) {
+        self.nodes[index].saving = false;
+        for place in 0..self.nodes[index].shards.len() {
+            let shard = self.nodes[index].shards[place];
+            let part = &mut self.parts[shard];
+            if part.worker.is_none() || !part.dirty {
+                continue;
+            }
+            (part.dirty, part.due) = (false, Some(self.now));
+            let catching = part.catching.is_some();
+            self.reach(reached::SAVED);
+            self.reach_times(reached::SAVED_CATCHING, catching.into());
+            if self.options.trace {
+                self.write_due(shard);
+            }
+        }
+    }
+
+    /// In front of a read: a save that fell due is written if a fault will ask for it, that is, if one
+    /// strikes before the next save can take its place.
+    fn keep_due(&mut self, shard: usize) {
+        if self.parts[shard].due.is_none() {
+            return;
+        }
+        let node = &self.nodes[self.parts[shard].node];
+        let next_save = grid(self.now, self.case.deployment.checkpoint_interval, node.phase);
+        if node.next_strike(self.now).is_some_and(|strike| strike <= next_save) {
+            self.write_due(shard);
+        } else {
+            self.parts[shard].due = None;
+        }
+    }
+
+    /// Writes a save that fell due, if its state is still at hand.
+    pub(crate) fn write_due(&mut self, shard: usize) {
+        let part = &mut self.parts[shard];
+        let (Some(at), Some(worker)) = (part.due.take(), &part.worker) else { return };
+        let bytes = worker.checkpoint();
+        let positions = part.lanes.iter().map(|lane| ((lane.input, lane.partition), lane.position)).collect();
+        let record = CheckpointRecord { at, positions, frontier: worker.frontier() };
+        let (node, output_from) = (part.node, part.output_from);
+        let (size, hash) = (bytes.len(), self.options.trace.then(|| fnv1a(&bytes)));
+        self.store.save(shard, Stored { bytes, record, output_from });
+        self.step(Some(node), Some(shard), || What::Checkpoint { size, hash: hash.unwrap_or_default() });
+    }
+
+    // ---- recording ----------------------------------------------------------------------------------
+
+    pub(crate) fn step(&mut self, node: Option<usize>, shard: Option<usize>, what: impl FnOnce() -> What) {
+        if self.options.trace {
+            let node = node.and_then(|node| u32::try_from(node).ok());
+            self.run.trace.push(Step { at: self.now, node, shard, what: what() });
+        }
+    }
+
+    pub(crate) fn reach(&mut self, name: &'static str) {
+        self.reach_times(name, 1);
+    }
+
+    fn reach_times(&mut self, name: &'static str, times: u64) {
+        if times > 0 {
+            *self.run.reached.entry(name).or_default() += times;
+        }
+    }
+
+    /// Writes to the trace what the log has forgotten since.
+    pub(crate) fn note_forgotten(&mut self) {
+        if !self.options.trace {
+            return;
+        }
+        let places: Vec<(usize, u32)> = self.log.journal().places().collect();
+        for (input, partition) in places {
+            let first = self.log.at(self.now).retained(input, partition).first;
+            let known = self.forgotten.entry((input, partition)).or_default();
+            if *known < first {
+                *known = first;
+                self.step(None, None, || What::Forgot { input, partition, first });
+            }
+        }
+    }
+}
