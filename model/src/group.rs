@@ -1,0 +1,71 @@
+//! Rule 5.4 (GROUP BY): what the three windows share: the rows as members, and the row of a group.
+//!
+//! Keys and arguments are evaluated once for every row, in a window or not, and fail at the time of that
+//! row (choice C-FAIL). Knows nothing of which window a member is in. Invariant: members stand in the
+//! order of the rows they are made of.
+
+use std::sync::Arc;
+
+use rewindow_query::plan::Group;
+use rewindow_query::{Timestamp, Value};
+
+use crate::aggregate::{aggregate, prepare};
+use crate::eval::evaluate;
+use crate::fact::{Fact, Failures};
+
+/// A row as a grouping sees it.
+pub(crate) struct Member {
+    pub(crate) timestamp: Timestamp,
+    /// The grouping key.
+    pub(crate) key: Arc<[Value]>,
+    /// The argument of each aggregate; NULL for COUNT(*).
+    arguments: Vec<Value>,
+}
+
+/// The rows as members; a row that fails is left out.
+pub(crate) fn members(group: &Group, rows: &[Fact], failures: &mut Failures) -> Vec<Member> {
+    let mut members = Vec::new();
+    for row in rows {
+        members.extend(failures.note(row.timestamp, member(group, row)));
+    }
+    members
+}
+
+fn member(group: &Group, row: &Fact) -> Result<Member, String> {
+    let key: Result<Vec<Value>, String> = group.keys.iter().map(|key| evaluate(key, row)).collect();
+    let mut arguments = Vec::new();
+    for call in &group.calls {
+        arguments.push(match &call.argument {
+            Some(argument) => prepare(call, evaluate(argument, row)?)?,
+            None => Value::Null,
+        });
+    }
+    Ok(Member { timestamp: row.timestamp, key: key?.into(), arguments })
+}
+
+/// The row of a group whose window ends at `end`: the key, then the aggregates over the content. None if
+/// the content is empty (rule 4.4).
+pub(crate) fn close(
+    group: &Group,
+    end: Timestamp,
+    key: Arc<[Value]>,
+    content: &[&Member],
+    failures: &mut Failures,
+) -> Option<Fact> {
+    if content.is_empty() {
+        return None;
+    }
+    let mut columns = key.to_vec();
+    for (place, call) in group.calls.iter().enumerate() {
+        let arguments: Vec<(Timestamp, &Value)> =
+            content.iter().map(|member| (member.timestamp, &member.arguments[place])).collect();
+        match aggregate(call, end, &arguments) {
+            Ok(value) => columns.push(value),
+            Err(failure) => {
+                failures.add(failure);
+                return None;
+            }
+        }
+    }
+    Some(Fact { key, ..Fact::new(end, columns) })
+}
