@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use rewindow_query::QueryError;
+use rewindow_world::error::CaseError;
 
 use crate::text::{self, WIDTH};
 
@@ -78,6 +79,28 @@ impl Problem {
     pub fn of_query(error: QueryError, file: &Path, text: &str) -> Problem {
         let problem = Problem { code: error.code, message: error.message, place: None, help: error.help };
         problem.in_text(file, text, error.place, error.label)
+    }
+
+    /// A case that cannot be read or run, in the file that holds it.
+    pub fn of_case(error: &CaseError, file: &Path) -> Problem {
+        let problem = Problem {
+            code: error.code,
+            message: error.message.clone(),
+            place: None,
+            help: error.hint.clone(),
+        };
+        let file_name = file.display().to_string();
+        match error.place {
+            None => problem.in_file(file),
+            // The message of a case already says all; only where it is has to be added.
+            Some((line, column)) => problem.at(Place {
+                file: format!("{file_name}:{line}:{column}"),
+                text: String::new(),
+                first_line: 0,
+                range: 0..0,
+                label: String::new(),
+            }),
+        }
     }
 
     /// A file that cannot be read.
