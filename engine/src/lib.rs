@@ -7,4 +7,5 @@
 pub mod batch;
 pub mod codec;
 pub mod column;
+pub mod exact;
 pub mod operator;
