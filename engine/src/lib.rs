@@ -9,3 +9,4 @@ pub mod codec;
 pub mod column;
 pub mod exact;
 pub mod operator;
+pub mod slots;
