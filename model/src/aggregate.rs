@@ -50,7 +50,8 @@ pub(crate) fn aggregate(
         Aggregate::Count => Ok(count(values.len())),
         _ if values.is_empty() => Ok(Value::Null),
         Aggregate::Sum if values.iter().all(|value| matches!(value, Value::Int(_))) => {
-            let sum: i128 = values.iter().map(|value| if let Value::Int(i) = value { i128::from(*i) } else { 0 }).sum();
+            let sum: i128 =
+                values.iter().map(|value| if let Value::Int(i) = value { i128::from(*i) } else { 0 }).sum();
             let sum = i64::try_from(sum).map_err(|_| fail("SUM is outside the bigint range"))?;
             Ok(Value::Int(sum))
         }

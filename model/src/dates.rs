@@ -112,7 +112,8 @@ pub(crate) fn datename(unit: Unit, timestamp: Timestamp) -> Result<String, Strin
     ];
     const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
     let number = datepart(unit, timestamp)?;
-    let from_one = |names: &[&str]| names[usize::try_from(number - 1).expect("parts count from 1")].to_owned();
+    let from_one =
+        |names: &[&str]| names[usize::try_from(number - 1).expect("parts count from 1")].to_owned();
     Ok(match unit {
         Unit::Month => from_one(&MONTHS),
         Unit::Weekday => from_one(&DAYS),

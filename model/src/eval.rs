@@ -88,7 +88,9 @@ pub(crate) fn holds(predicate: &Predicate, row: &Fact) -> Result<bool, String> {
             Ok(false)
         }
         Predicate::Not(of) => Ok(!holds(of, row)?),
-        Predicate::Compare(op, left, right) => Ok(compare(*op, &evaluate(left, row)?, &evaluate(right, row)?)),
+        Predicate::Compare(op, left, right) => {
+            Ok(compare(*op, &evaluate(left, row)?, &evaluate(right, row)?))
+        }
         Predicate::IsNull(of) => Ok(evaluate(of, row)?.is_null()),
         Predicate::Like { expr, pattern, escape, negated } => {
             let (value, pattern) = (evaluate(expr, row)?, evaluate(pattern, row)?);
@@ -205,8 +207,8 @@ fn binary(op: BinaryOp, left: &Value, right: &Value) -> Result<Value, String> {
     match op {
         BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor => return bitwise(op, left, right),
         BinaryOp::Add => {
-            if let (Value::Text(_), Value::Text(_) | Value::Datetime(_)) | (Value::Datetime(_), Value::Text(_)) =
-                (left, right)
+            if let (Value::Text(_), Value::Text(_) | Value::Datetime(_))
+            | (Value::Datetime(_), Value::Text(_)) = (left, right)
             {
                 return Ok(Value::text(to_text(left) + &to_text(right)));
             }
@@ -223,7 +225,9 @@ fn binary(op: BinaryOp, left: &Value, right: &Value) -> Result<Value, String> {
                 _ if b == -1 => Some(0),              // also for the one dividend whose quotient overflows
                 _ => a.checked_rem(b),
             };
-            result.map(Value::Int).ok_or_else(|| overflow(symbol(op), &Value::Array([left.clone(), right.clone()].into())))
+            result
+                .map(Value::Int)
+                .ok_or_else(|| overflow(symbol(op), &Value::Array([left.clone(), right.clone()].into())))
         }
         (Some(a), Some(b)) => {
             let (a, b) = (as_float(&a), as_float(&b));
@@ -234,7 +238,11 @@ fn binary(op: BinaryOp, left: &Value, right: &Value) -> Result<Value, String> {
                 BinaryOp::Divide => a / b,
                 _ => a % b,
             };
-            if result.is_finite() { Ok(Value::Float(result)) } else { Err(format!("{a} {} {b} is not finite", symbol(op))) }
+            if result.is_finite() {
+                Ok(Value::Float(result))
+            } else {
+                Err(format!("{a} {} {b} is not finite", symbol(op)))
+            }
         }
         _ => Err(format!("{left} {} {right}: an operand is no number", symbol(op))),
     }

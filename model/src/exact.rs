@@ -33,8 +33,11 @@ fn units_of(float: f64) -> BigInt {
     let fraction = bits & ((1 << 52) - 1);
     let exponent = (bits >> 52) & 0x7ff;
     // A subnormal has no hidden bit and counts units directly, like the first normal binade.
-    let magnitude =
-        if exponent == 0 { BigInt::from(fraction) } else { BigInt::from(fraction | 1 << 52) << (exponent - 1) };
+    let magnitude = if exponent == 0 {
+        BigInt::from(fraction)
+    } else {
+        BigInt::from(fraction | 1 << 52) << (exponent - 1)
+    };
     if float.is_sign_negative() { -magnitude } else { magnitude }
 }
 
@@ -95,7 +98,11 @@ mod tests {
         assert_eq!(sum(&[two_53, 3.0]), Some(two_53 + 4.0));
         assert_eq!(sum(&[two_53, 1.0, 5e-324]), Some(two_53 + 2.0), "the smallest float breaks the tie");
         assert_eq!(nearest(&total(&[Value::Float(5e-324)]), 2), Some(0.0));
-        assert_eq!(nearest(&total(&[Value::Float(1.5e-323)]), 2), Some(1e-323), "3 halves of a unit: 2 units");
+        assert_eq!(
+            nearest(&total(&[Value::Float(1.5e-323)]), 2),
+            Some(1e-323),
+            "3 halves of a unit: 2 units"
+        );
     }
 
     #[test]

@@ -28,5 +28,8 @@ pub(crate) fn hopping(
             end = end.plus(hop);
         }
     }
-    windows.into_iter().filter_map(|((end, key), content)| close(group, end, key, &content, failures)).collect()
+    windows
+        .into_iter()
+        .filter_map(|((end, key), content)| close(group, end, key, &content, failures))
+        .collect()
 }

@@ -109,7 +109,8 @@ fn in_bound(join: &Join, left: &Side<'_>, right_by_time: &BTreeMap<i64, Vec<usiz
     if low > high {
         return Vec::new();
     }
-    let mut places: Vec<usize> = right_by_time.range(low..=high).flat_map(|(_, places)| places).copied().collect();
+    let mut places: Vec<usize> =
+        right_by_time.range(low..=high).flat_map(|(_, places)| places).copied().collect();
     places.sort_unstable();
     places
 }

@@ -20,7 +20,12 @@ pub(crate) fn lag(lag: &Lag, rows: &[Fact], failures: &mut Failures) -> Vec<Fact
     for row in rows {
         let arguments = || {
             let counts = lag.when.as_ref().map_or(Ok(true), |when| holds(when, row))?;
-            Ok((key(&lag.partition, row)?, counts, evaluate(&lag.argument, row)?, evaluate(&lag.default, row)?))
+            Ok((
+                key(&lag.partition, row)?,
+                counts,
+                evaluate(&lag.argument, row)?,
+                evaluate(&lag.default, row)?,
+            ))
         };
         let Some((key, counts, x, default)) = failures.note(row.timestamp, arguments()) else {
             continue;

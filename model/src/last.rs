@@ -19,7 +19,12 @@ pub(crate) fn last(last: &Last, rows: &[Fact], failures: &mut Failures) -> Vec<F
     for row in rows {
         let arguments = || {
             let counts = last.when.as_ref().map_or(Ok(true), |when| holds(when, row))?;
-            Ok((key(&last.partition, row)?, counts, evaluate(&last.argument, row)?, evaluate(&last.default, row)?))
+            Ok((
+                key(&last.partition, row)?,
+                counts,
+                evaluate(&last.argument, row)?,
+                evaluate(&last.default, row)?,
+            ))
         };
         let Some((key, counts, x, default)) = failures.note(row.timestamp, arguments()) else {
             continue;

@@ -104,9 +104,15 @@ mod tests {
         ] {
             assert!(like(text, pattern, None), "{text} LIKE {pattern}");
         }
-        for (text, pattern) in
-            [("A128", "A%9"), ("", "_"), ("abcd", "a_c"), ("B", "[a-c]"), ("a", "[^a-c]"), ("[", "["), ("", "[]")]
-        {
+        for (text, pattern) in [
+            ("A128", "A%9"),
+            ("", "_"),
+            ("abcd", "a_c"),
+            ("B", "[a-c]"),
+            ("a", "[^a-c]"),
+            ("[", "["),
+            ("", "[]"),
+        ] {
             assert!(!like(text, pattern, None), "{text} NOT LIKE {pattern}");
         }
     }

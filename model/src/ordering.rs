@@ -92,9 +92,10 @@ fn stamp<'a>(
         return Stamped::Dropped(Reason::Early);
     }
     let mut timestamp = own;
-    for (earliest, reason) in
-        [(arrival.minus(ordering.late), Reason::Late), (seen_max.minus(ordering.out_of_order), Reason::OutOfOrder)]
-    {
+    for (earliest, reason) in [
+        (arrival.minus(ordering.late), Reason::Late),
+        (seen_max.minus(ordering.out_of_order), Reason::OutOfOrder),
+    ] {
         if timestamp < earliest {
             match ordering.policy {
                 Policy::Adjust => timestamp = earliest,

@@ -28,7 +28,10 @@ pub(crate) fn tumbling(
         let end = window_end(member.timestamp, size, offset);
         windows.entry((end, member.key.clone())).or_default().push(member);
     }
-    windows.into_iter().filter_map(|((end, key), content)| close(group, end, key, &content, failures)).collect()
+    windows
+        .into_iter()
+        .filter_map(|((end, key), content)| close(group, end, key, &content, failures))
+        .collect()
 }
 
 /// The first of the instants `k * size + offset` that is not before `timestamp`, `k` any whole number.
