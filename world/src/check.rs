@@ -18,6 +18,8 @@ pub const ENTRIES_MAX: usize = 1_000_000;
 pub const FAULTS_MAX: usize = 10_000;
 /// Most worker nodes.
 pub const NODES_MAX: u32 = 256;
+/// Highest rate, in entries per second.
+pub const RATE_MAX: u64 = 1_000_000_000_000;
 /// Longest span of a deployment or a fault. With [`NODES_MAX`] it keeps sums far inside an `i64`.
 pub const SPAN_MAX: Span = Span::hours(3_660 * 24);
 
@@ -46,7 +48,7 @@ impl Case {
         Ok(())
     }
 
-    fn check_inputs(&self) -> Result<(), CaseError> {
+    pub(crate) fn check_inputs(&self) -> Result<(), CaseError> {
         if self.inputs.len() > INPUTS_MAX {
             return Err(too_many("inputs", self.inputs.len(), INPUTS_MAX));
         }
@@ -121,8 +123,14 @@ impl Deployment {
             let found = format!("nodes is {}", self.nodes);
             return Err(CaseError::new("case-bound", found).hint(format!("1 to {NODES_MAX}")));
         }
-        if self.batch == 0 || self.rate == 0 {
-            return Err(CaseError::new("case-bound", "batch and rate must be at least 1"));
+        if self.batch == 0 {
+            return Err(CaseError::new("case-bound", "batch is 0").hint("at least 1"));
+        }
+        if !(1..=RATE_MAX).contains(&self.rate) {
+            let found = format!("rate is {}", self.rate);
+            return Err(
+                CaseError::new("case-bound", found).hint(format!("1 to {RATE_MAX} entries per second"))
+            );
         }
         within("checkpoint_interval", self.checkpoint_interval, Span::TICK, SPAN_MAX)?;
         within("poll_interval", self.poll_interval, Span::TICK, SPAN_MAX)?;

@@ -1,4 +1,7 @@
-//! The checkpoint store: the latest complete checkpoint of each shard.
+//! The checkpoint store, with the latest complete checkpoint of each shard, and when it is written.
+//!
+//! A save that falls due is the state as it stands; its bytes are written at once when every step is
+//! recorded, and otherwise only if a fault will ask for them, with the same result.
 //!
 //! It outlives nodes. It never looks into the bytes; beside them stands what the world itself counted.
 //! Invariant: what is in the store may be offered to the next opening of its shard; what can never be used
@@ -6,7 +9,11 @@
 
 use rewindow_query::Timestamp;
 
-use crate::outcome::CheckpointRecord;
+use crate::outcome::{CheckpointRecord, What};
+use crate::queue::{Event, grid};
+use crate::reached;
+use crate::run::World;
+use crate::trace::fnv1a;
 
 /// A complete checkpoint.
 #[derive(Clone)]
@@ -38,5 +45,63 @@ impl Store {
     /// Takes out what can never be used again.
     pub(crate) fn forget(&mut self, shard: usize) {
         self.latest[shard] = None;
+    }
+}
+
+impl World<'_> {
+    pub(crate) fn ask_to_save(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        if !node.saving {
+            node.saving = true;
+            let at = grid(self.now, self.case.deployment.checkpoint_interval, node.phase);
+            self.queue.push(at, Event::Save(index));
+        }
+    }
+
+    /// A node saves its shards that have read something since.
+    pub(crate) fn save(&mut self, index: usize) {
+        self.nodes[index].saving = false;
+        for place in 0..self.nodes[index].shards.len() {
+            let shard = self.nodes[index].shards[place];
+            let part = &mut self.parts[shard];
+            if part.worker.is_none() || !part.dirty {
+                continue;
+            }
+            (part.dirty, part.due) = (false, Some(self.now));
+            let catching = part.catching.is_some();
+            self.reach(reached::SAVED);
+            self.reach_times(reached::SAVED_CATCHING, catching.into());
+            if self.options.trace {
+                self.write_due(shard);
+            }
+        }
+    }
+
+    /// In front of a read: a save that fell due is written if a fault will ask for it, that is, if one
+    /// strikes before the next save can take its place.
+    pub(crate) fn keep_due(&mut self, shard: usize) {
+        if self.parts[shard].due.is_none() {
+            return;
+        }
+        let node = &self.nodes[self.parts[shard].node];
+        let next_save = grid(self.now, self.case.deployment.checkpoint_interval, node.phase);
+        if node.next_strike(self.now).is_some_and(|strike| strike <= next_save) {
+            self.write_due(shard);
+        } else {
+            self.parts[shard].due = None;
+        }
+    }
+
+    /// Writes a save that fell due, if its state is still at hand.
+    pub(crate) fn write_due(&mut self, shard: usize) {
+        let part = &mut self.parts[shard];
+        let (Some(at), Some(worker)) = (part.due.take(), &part.worker) else { return };
+        let bytes = worker.checkpoint();
+        let positions = part.lanes.iter().map(|lane| ((lane.input, lane.partition), lane.position)).collect();
+        let record = CheckpointRecord { at, positions, frontier: worker.frontier() };
+        let (node, output_from) = (part.node, part.output_from);
+        let (size, hash) = (bytes.len(), self.options.trace.then(|| fnv1a(&bytes)));
+        self.store.save(shard, Stored { bytes, record, output_from });
+        self.step(Some(node), Some(shard), || What::Checkpoint { size, hash: hash.unwrap_or_default() });
     }
 }

@@ -4,6 +4,7 @@
 //! same case gives the same trace, byte for byte. This room does not see `model` and rolls no dice.
 
 pub mod case;
+pub mod case_file;
 pub mod check;
 mod checkpoints;
 pub mod error;
@@ -11,6 +12,7 @@ mod faults;
 pub mod journal;
 mod log;
 mod nodes;
+mod opening;
 pub mod outcome;
 mod queue;
 pub mod reached;

@@ -22,21 +22,20 @@
 
 use std::collections::BTreeMap;
 
-use rewindow_query::{Failure, LogView, Outcome, Payload, Plan, Recovered, Row, Span, Timestamp, Why};
+use rewindow_query::{Failure, LogView, Payload, Plan, Row, Span, Timestamp, Why};
 
 use crate::case::{Case, FaultKind};
-use crate::checkpoints::{Store, Stored};
+use crate::checkpoints::Store;
 use crate::error::CaseError;
 use crate::faults::foresee;
 use crate::journal::Journal;
 use crate::log::Log;
 use crate::nodes::{Cause, Node, Part, place};
-use crate::outcome::{CheckpointRecord, Delivery, RecoveryReport, Run, Skipped, Step, What};
+use crate::outcome::{Delivery, Run, Step, What};
 use crate::queue::{Event, Queue, effort, grid};
 use crate::reached;
 use crate::sink::Seen;
-use crate::subject::{Opening, Subject};
-use crate::trace::fnv1a;
+use crate::subject::Subject;
 
 /// How a run is recorded. What happens in it is the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -92,18 +91,18 @@ pub fn try_run(
 /// Everything there is while a case runs.
 pub(crate) struct World<'a> {
     pub(crate) case: &'a Case,
-    subject: &'a dyn Subject,
-    options: RunOptions,
+    pub(crate) subject: &'a dyn Subject,
+    pub(crate) options: RunOptions,
     pub(crate) log: Log,
     pub(crate) queue: Queue,
-    store: Store,
+    pub(crate) store: Store,
     pub(crate) sink: Vec<Seen>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) parts: Vec<Part>,
     pub(crate) now: Timestamp,
     /// Oldest offset kept, as last written to the trace.
     forgotten: BTreeMap<(usize, u32), u64>,
-    run: Run,
+    pub(crate) run: Run,
 }
 
 impl World<'_> {
@@ -140,138 +139,6 @@ impl World<'_> {
         for place in 0..self.nodes[index].shards.len() {
             self.open(self.nodes[index].shards[place], cause);
         }
-    }
-
-    // ---- opening ------------------------------------------------------------------------------------
-
-    /// Opens a shard; unless it is the first time, reports how it recovered.
-    fn open(&mut self, shard: usize, cause: Cause) {
-        if self.parts[shard].dead {
-            return;
-        }
-        if cause.why == Why::UserRestart {
-            self.restart_output(shard, cause.start);
-        }
-        self.note_forgotten();
-        let stored = self.store.latest(shard);
-        let position = self.sink[shard].position;
-        let output_from = match cause.why {
-            Why::Fresh => Timestamp::MIN,
-            // The sink was just told the user's start; all rows before its position are not wanted.
-            Why::UserRestart | Why::AfterUpgrade { readable: false } => position,
-            // With a checkpoint its writer's position goes on: what follows it may be delivered again.
-            Why::AfterKill | Why::AfterUpgrade { readable: true } => {
-                stored.map_or(position, |stored| stored.output_from)
-            }
-        };
-        let view = self.log.at(self.now);
-        let checkpoint = stored.map(|stored| stored.bytes.as_slice());
-        let opening = Opening { why: cause.why, output_from, checkpoint, log: &view };
-        match self.subject.open(shard, &opening) {
-            Ok((worker, answer)) => {
-                let part = &mut self.parts[shard];
-                part.close();
-                (part.worker, part.output_from) = (Some(worker), output_from);
-                part.opened += 1;
-                self.begin(shard, cause, answer);
-            }
-            Err(reason) => {
-                self.step(Some(self.parts[shard].node), Some(shard), || {
-                    What::Failed(format!("refused: {reason}"))
-                });
-                self.parts[shard].dead = true;
-                self.run.refused.push((shard, reason));
-            }
-        }
-        if matches!(cause.why, Why::UserRestart | Why::AfterUpgrade { readable: false }) {
-            self.store.forget(shard);
-        }
-    }
-
-    /// The sink learns of a user's start.
-    fn restart_output(&mut self, shard: usize, start: Timestamp) {
-        if start < self.sink[shard].covered {
-            self.reach(reached::STARTED_BACK);
-        }
-        if let Some((from, until)) = self.sink[shard].restart(start) {
-            self.reach(reached::SKIPPED);
-            self.run.skipped.push(Skipped { shard, from, until });
-        }
-    }
-
-    /// Puts the lanes where the subject said it goes on, and reports.
-    fn begin(&mut self, shard: usize, cause: Cause, answer: Recovered) {
-        let view = self.log.at(self.now);
-        let part = &mut self.parts[shard];
-        let (mut retained, mut largest, mut backlog) = (BTreeMap::new(), 0, 0);
-        for lane in &mut part.lanes {
-            let place = (lane.input, lane.partition);
-            let kept = view.retained(lane.input, lane.partition);
-            // What is forgotten cannot be read, and a partition the answer leaves out is read from
-            // the oldest entry kept: the rows will tell.
-            lane.position = answer.positions.get(&place).map_or(kept.first, |&next| next.max(kept.first));
-            lane.backlog_end = kept.next;
-            let behind = kept.next.saturating_sub(lane.position);
-            (largest, backlog) = (largest.max(behind), backlog + behind);
-            retained.insert(place, kept);
-        }
-        (part.wake, part.stint) = (Some(self.now), Some((self.now, 0)));
-        let (node, generation, output_from) = (part.node, part.generation(), part.output_from);
-        self.queue.push(self.now, Event::Wake(shard));
-        self.step(Some(node), Some(shard), || What::Opened(cause.why));
-        if generation == 0 {
-            return;
-        }
-        self.parts[shard].catching = Some(self.run.recoveries.len());
-        let report = RecoveryReport {
-            at: self.now,
-            node: u32::try_from(node).unwrap_or(u32::MAX),
-            shard,
-            generation,
-            why: cause.why,
-            fault: cause.fault,
-            output_from,
-            checkpoint: self.store.latest(shard).map(|stored| stored.record.clone()),
-            answer,
-            retained,
-            backlog,
-            estimated: effort(largest, self.case.deployment.rate),
-            actual: None,
-        };
-        self.reach_recovery(&report);
-        self.run.recoveries.push(report);
-    }
-
-    fn reach_recovery(&mut self, report: &RecoveryReport) {
-        let expired = match report.answer.outcome {
-            Outcome::Fresh => false,
-            Outcome::FromCheckpoint => report.checkpoint.as_ref().is_some_and(|record| {
-                report
-                    .retained
-                    .iter()
-                    .any(|(place, kept)| record.positions.get(place).is_some_and(|&p| p < kept.first))
-            }),
-            Outcome::Replayed { from } => report.retained.values().any(|kept| kept.lost_until >= Some(from)),
-        };
-        let from_checkpoint = report.answer.outcome == Outcome::FromCheckpoint;
-        let names = [
-            (reached::FROM_CHECKPOINT, from_checkpoint),
-            (reached::REPLAYED, matches!(report.answer.outcome, Outcome::Replayed { .. })),
-            (reached::RESTORED_OPEN, from_checkpoint && self.holds_state(report.shard)),
-            (reached::NO_CHECKPOINT, report.why == Why::AfterKill && report.checkpoint.is_none()),
-            (reached::EXPIRED, expired),
-            (reached::GAP, !report.answer.gaps.is_empty()),
-            (reached::UPGRADE_STATE, report.why == Why::AfterUpgrade { readable: true }),
-            (reached::UPGRADE_REPLAY, report.why == Why::AfterUpgrade { readable: false }),
-            (reached::EMPTY_BACKLOG, report.backlog == 0),
-        ];
-        names.into_iter().filter(|&(_, was)| was).for_each(|(name, _)| self.reach(name));
-    }
-
-    /// Whether a worker's operators hold anything; the ordering stage always does.
-    fn holds_state(&self, shard: usize) -> bool {
-        let explain = self.parts[shard].worker.as_ref().map(|worker| worker.explain()).unwrap_or_default();
-        explain.keys().any(|key| !key.starts_with("ordering"))
     }
 
     // ---- reading ------------------------------------------------------------------------------------
@@ -437,64 +304,6 @@ impl World<'_> {
         }
     }
 
-    // ---- saving -------------------------------------------------------------------------------------
-
-    fn ask_to_save(&mut self, index: usize) {
-        let node = &mut self.nodes[index];
-        if !node.saving {
-            node.saving = true;
-            let at = grid(self.now, self.case.deployment.checkpoint_interval, node.phase);
-            self.queue.push(at, Event::Save(index));
-        }
-    }
-
-    /// A node saves its shards that have read something since.
-    fn save(&mut self, index: usize) {
-        self.nodes[index].saving = false;
-        for place in 0..self.nodes[index].shards.len() {
-            let shard = self.nodes[index].shards[place];
-            let part = &mut self.parts[shard];
-            if part.worker.is_none() || !part.dirty {
-                continue;
-            }
-            (part.dirty, part.due) = (false, Some(self.now));
-            let catching = part.catching.is_some();
-            self.reach(reached::SAVED);
-            self.reach_times(reached::SAVED_CATCHING, catching.into());
-            if self.options.trace {
-                self.write_due(shard);
-            }
-        }
-    }
-
-    /// In front of a read: a save that fell due is written if a fault will ask for it, that is, if one
-    /// strikes before the next save can take its place.
-    fn keep_due(&mut self, shard: usize) {
-        if self.parts[shard].due.is_none() {
-            return;
-        }
-        let node = &self.nodes[self.parts[shard].node];
-        let next_save = grid(self.now, self.case.deployment.checkpoint_interval, node.phase);
-        if node.next_strike(self.now).is_some_and(|strike| strike <= next_save) {
-            self.write_due(shard);
-        } else {
-            self.parts[shard].due = None;
-        }
-    }
-
-    /// Writes a save that fell due, if its state is still at hand.
-    pub(crate) fn write_due(&mut self, shard: usize) {
-        let part = &mut self.parts[shard];
-        let (Some(at), Some(worker)) = (part.due.take(), &part.worker) else { return };
-        let bytes = worker.checkpoint();
-        let positions = part.lanes.iter().map(|lane| ((lane.input, lane.partition), lane.position)).collect();
-        let record = CheckpointRecord { at, positions, frontier: worker.frontier() };
-        let (node, output_from) = (part.node, part.output_from);
-        let (size, hash) = (bytes.len(), self.options.trace.then(|| fnv1a(&bytes)));
-        self.store.save(shard, Stored { bytes, record, output_from });
-        self.step(Some(node), Some(shard), || What::Checkpoint { size, hash: hash.unwrap_or_default() });
-    }
-
     // ---- recording ----------------------------------------------------------------------------------
 
     pub(crate) fn step(&mut self, node: Option<usize>, shard: Option<usize>, what: impl FnOnce() -> What) {
@@ -508,7 +317,7 @@ impl World<'_> {
         self.reach_times(name, 1);
     }
 
-    fn reach_times(&mut self, name: &'static str, times: u64) {
+    pub(crate) fn reach_times(&mut self, name: &'static str, times: u64) {
         if times > 0 {
             *self.run.reached.entry(name).or_default() += times;
         }

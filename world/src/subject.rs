@@ -43,7 +43,9 @@ pub trait Worker {
     /// become certain.
     ///
     /// # Errors
-    /// A failure fails the job (rule 14.2).
+    /// A failure fails the job (rule 14.2). Rows stamped before it are still owed (C-FAIL): a worker
+    /// gives them with `Ok` first and fails on its next call, which may be `finish`. It is not called
+    /// again afterwards; the other shards go on.
     fn feed(&mut self, input: usize, partition: u32, entries: &[Entry]) -> Result<Vec<Row>, Failure>;
 
     /// The input has ended: gives all rows that are left.
