@@ -52,14 +52,37 @@ pub(crate) struct At<'a> {
 }
 
 impl<'a> At<'a> {
+    /// The entries from an offset on that have arrived, at most `limit`, and whether there are more.
+    pub(crate) fn next(&self, input: usize, partition: u32, offset: u64, limit: u64) -> (&'a [Entry], bool) {
+        let entries = self.journal.entries(input, partition);
+        let from = usize::try_from(offset).map_or(entries.len(), |offset| offset.min(entries.len()));
+        let most = usize::try_from(limit).unwrap_or(usize::MAX).min(entries.len() - from);
+        let near = &entries[from..from + most];
+        // A reader that is level finds little: look at the ends before searching.
+        let count = match (near.first(), near.last()) {
+            (Some(first), _) if first.arrival > self.now => 0,
+            (_, Some(last)) if last.arrival <= self.now => most,
+            _ => near.partition_point(|entry| entry.arrival <= self.now),
+        };
+        let more = count == most && entries.get(from + most).is_some_and(|entry| entry.arrival <= self.now);
+        (&near[..count], more)
+    }
+
+    /// Whether the entry at an offset has arrived and is forgotten.
+    pub(crate) fn is_forgotten(&self, input: usize, partition: u32, offset: u64) -> bool {
+        let entries = self.journal.entries(input, partition);
+        let entry = usize::try_from(offset).ok().and_then(|offset| entries.get(offset));
+        entry.is_some_and(|entry| entry.arrival < self.floor && entry.arrival <= self.now)
+    }
+
     /// Entries that have arrived, forgotten ones included.
-    pub(crate) fn arrived(&self, input: usize, partition: u32) -> &'a [Entry] {
+    fn arrived(&self, input: usize, partition: u32) -> &'a [Entry] {
         let entries = self.journal.entries(input, partition);
         &entries[..entries.partition_point(|entry| entry.arrival <= self.now)]
     }
 
     /// Entries at the head of `arrived` that are forgotten.
-    pub(crate) fn forgotten(&self, arrived: &[Entry]) -> usize {
+    fn forgotten(&self, arrived: &[Entry]) -> usize {
         // Most logs keep most entries: look at the oldest before searching.
         match arrived.first() {
             Some(oldest) if oldest.arrival < self.floor => {

@@ -190,10 +190,7 @@ impl World<'_> {
     /// Whether an entry that a shard must read next is forgotten.
     fn is_overtaken(&self, shard: usize) -> bool {
         let view = self.log.at(self.now);
-        self.parts[shard].lanes.iter().any(|lane| {
-            let arrived = view.arrived(lane.input, lane.partition);
-            lane.position < view.forgotten(arrived) as u64
-        })
+        self.parts[shard].lanes.iter().any(|l| view.is_forgotten(l.input, l.partition, l.position))
     }
 
     fn reopen_overtaken(&mut self, shard: usize) {
@@ -206,23 +203,9 @@ impl World<'_> {
 
     /// Hands over what is there, and gives the largest share of a partition; `None` if the job failed.
     fn read(&mut self, shard: usize) -> Option<u64> {
-        let limit = u64::from(self.case.deployment.batch);
         let mut largest = 0;
         for index in 0..self.parts[shard].lanes.len() {
-            let part = &self.parts[shard];
-            let lane = part.lanes[index];
-            let arrived = self.log.at(self.now).arrived(lane.input, lane.partition).len() as u64;
-            let end = if part.catching.is_some() { lane.backlog_end.min(arrived) } else { arrived };
-            let share = end.saturating_sub(lane.position).min(limit);
-            if share == 0 {
-                continue;
-            }
-            if lane.position + share < end {
-                self.reach(reached::BATCH_CUT);
-            }
-            largest = largest.max(share);
-            self.keep_due(shard);
-            self.feed(shard, index, share)?;
+            largest = largest.max(self.feed(shard, index)?);
         }
         if largest > 0 {
             self.parts[shard].dirty = true;
@@ -231,18 +214,19 @@ impl World<'_> {
         Some(largest)
     }
 
-    fn feed(&mut self, shard: usize, index: usize, share: u64) -> Option<()> {
-        let part = &mut self.parts[shard];
+    /// Hands over what is there of one partition, and gives how much that was.
+    fn feed(&mut self, shard: usize, index: usize) -> Option<u64> {
+        let part = &self.parts[shard];
         let lane = part.lanes[index];
-        let (first, next) = (lane.position, lane.position + share);
-        part.lanes[index].position = next;
-        let node = part.node;
-        let mut worker = part.worker.take()?;
-        let what = || What::Read { input: lane.input, partition: lane.partition, first, next };
-        self.step(Some(node), Some(shard), what);
-        let arrived = self.log.at(self.now).arrived(lane.input, lane.partition);
-        // Both ends lie inside `arrived`, whose length is a usize.
-        let entries = &arrived[first as usize..next as usize];
+        let batch = u64::from(self.case.deployment.batch);
+        let backlog = lane.backlog_end.saturating_sub(lane.position);
+        let limit = if part.catching.is_some() { backlog.min(batch) } else { batch };
+        if self.log.at(self.now).next(lane.input, lane.partition, lane.position, limit).0.is_empty() {
+            return Some(0);
+        }
+        self.keep_due(shard);
+        let mut worker = self.parts[shard].worker.take()?;
+        let (entries, more) = self.log.at(self.now).next(lane.input, lane.partition, lane.position, limit);
         let (mut estimates, mut malformed) = (0, 0);
         for entry in entries {
             match entry.payload {
@@ -251,12 +235,19 @@ impl World<'_> {
                 Payload::Estimate => estimates += 1,
             }
         }
+        let share = entries.len() as u64;
         let result = worker.feed(lane.input, lane.partition, entries);
         let frontier = worker.frontier();
-        self.parts[shard].worker = Some(worker);
+        let (first, next) = (lane.position, lane.position + share);
+        let part = &mut self.parts[shard];
+        (part.worker, part.lanes[index].position) = (Some(worker), next);
+        let node = part.node;
+        let what = || What::Read { input: lane.input, partition: lane.partition, first, next };
+        self.step(Some(node), Some(shard), what);
         self.run.entries_fed += share;
         self.reach_times(reached::ESTIMATE, estimates);
         self.reach_times(reached::MALFORMED, malformed);
+        self.reach_times(reached::BATCH_CUT, (more && limit == batch).into());
         match result {
             Ok(rows) => self.deliver(shard, rows, frontier),
             Err(failure) => {
@@ -264,7 +255,7 @@ impl World<'_> {
                 return None;
             }
         }
-        Some(())
+        Some(share)
     }
 
     /// The input has ended.
