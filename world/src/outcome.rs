@@ -16,9 +16,9 @@ pub struct Run {
     pub recoveries: Vec<RecoveryReport>,
     /// Spans of output time that a user's choice of start leaves out, per shard.
     pub skipped: Vec<Skipped>,
-    /// The job's failure, if it failed.
+    /// The job's failure, if it failed: the earliest, if several shards did.
     pub failure: Option<Failure>,
-    /// A subject that would not open: shard and reason.
+    /// A subject that would not open: shard and reason. It is not asked again.
     pub refused: Vec<(usize, String)>,
     /// Every observable step.
     pub trace: Vec<Step>,
@@ -48,7 +48,8 @@ pub struct Delivery {
 pub struct Skipped {
     /// Which shard.
     pub shard: usize,
-    /// The output position when the user stopped.
+    /// The output position when the user stopped: every row before it was delivered, or left out by an
+    /// earlier start.
     pub from: Timestamp,
     /// The output time chosen for the start.
     pub until: Timestamp,
