@@ -40,6 +40,18 @@ impl Batch {
         }
     }
 
+    /// The first `len` rows.
+    #[must_use]
+    pub fn truncated(mut self, len: usize) -> Batch {
+        if len < self.len() {
+            self.timestamps.truncate(len);
+            for column in &mut self.columns {
+                Arc::make_mut(column).truncate(len);
+            }
+        }
+        self
+    }
+
     /// All columns of one row.
     pub fn row(&self, row: usize) -> Vec<Value> {
         self.columns.iter().map(|column| column.value(row)).collect()

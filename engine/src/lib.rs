@@ -7,6 +7,8 @@
 pub mod batch;
 pub mod codec;
 pub mod column;
+pub mod eval;
 pub mod exact;
 pub mod operator;
+pub mod plant;
 pub mod slots;
