@@ -4,16 +4,25 @@
 //! known. This room holds no operator state, reads no clock, no file and no dice, and knows neither of
 //! its two answers, `model` and `engine`.
 
+mod analyse;
+pub mod codes;
+mod describe;
 pub mod error;
 pub mod event;
 pub mod expr;
+mod fingerprint;
 pub mod json;
+mod lookback;
+mod parse;
 pub mod plan;
 pub mod recovery;
 pub mod shard;
+mod show;
 pub mod time;
 pub mod value;
+mod walk;
 
+pub use analyse::analyse;
 pub use error::QueryError;
 pub use event::{Dropped, Entry, Failure, History, Identity, Ordering, Payload, Policy, Reason, Row};
 pub use plan::Plan;

@@ -1,0 +1,303 @@
+//! Syntax tree to plan: names resolved, types and limits checked, operators in order (section 5).
+//!
+//! This page holds what outlives one SELECT: streams, steps and the nodes made so far. One SELECT is
+//! lowered by [`scope`] (names), [`scalar`] (expressions), [`group`], [`join`], [`analytic`] and put
+//! together by [`select`]. While a SELECT is lowered its columns are symbols, because the columns of a
+//! stream become known only with the last expression that reads it; [`select`] turns symbols into places.
+//! Invariant: nodes are pushed after their inputs; the node of an output is a projection.
+
+mod aggregate;
+mod analytic;
+mod function;
+mod group;
+mod join;
+mod scalar;
+mod scope;
+mod select;
+mod types;
+mod window;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::codes::{self, fail};
+use crate::error::QueryError;
+use crate::expr::Expr;
+use crate::parse::ast::{Name, Query, Script};
+use crate::parse::parse;
+use crate::plan::{Input, Item, Node, NodeId, Op, Output, Plan, Project};
+use crate::value::Type;
+
+/// Most parts of expressions a plan may have in all; a simple CASE repeats its operand.
+const PARTS_MAX: usize = 200_000;
+
+/// Analyses a query.
+///
+/// `inputs`: `Some` lists the declared streams; the plan's inputs are exactly these, in this order, and
+/// FROM may name no other. With `None` every name is accepted and collected in order of first mention.
+///
+/// # Errors
+/// The first thing found that keeps the query from running; [`crate::codes`] lists the kinds.
+pub fn analyse(text: &str, inputs: Option<&[String]>) -> Result<Plan, QueryError> {
+    let script = parse(text)?;
+    let mut builder = Builder {
+        text: text.into(),
+        inputs: inputs.unwrap_or_default().iter().map(|n| Input { name: n.as_str().into() }).collect(),
+        declared: inputs.is_some(),
+        nodes: Vec::new(),
+        steps: Vec::new(),
+        warnings: Vec::new(),
+        parts: 0,
+        mentions: ["partitionid", "eventenqueuedutctime", "eventprocessedutctime"]
+            .map(|name| text.to_ascii_lowercase().contains(name)),
+    };
+    let (outputs, parallel) = builder.script(&script)?;
+    let mut plan = Plan {
+        text: builder.text,
+        inputs: builder.inputs,
+        nodes: builder.nodes,
+        outputs,
+        parallel,
+        warnings: builder.warnings,
+    };
+    prune(&mut plan);
+    Ok(plan)
+}
+
+/// What is known across the whole text.
+struct Builder {
+    text: Arc<str>,
+    inputs: Vec<Input>,
+    declared: bool,
+    nodes: Vec<Node>,
+    steps: Vec<(String, Relation)>,
+    warnings: Vec<String>,
+    parts: usize,
+    /// Whether the text mentions a metadata column, in the order of [`scope::METADATA`].
+    mentions: [bool; 3],
+}
+
+/// The rows of a step, or of a branch, as its readers see them.
+#[derive(Clone, Debug)]
+struct Relation {
+    node: NodeId,
+    /// What `*` gives, in order.
+    shown: Vec<Shown>,
+    /// Columns that can be named but are not part of `*`: the partition key, metadata.
+    hidden: Vec<Shown>,
+    /// The key its rows are partitioned by, in lower case.
+    partition: Option<String>,
+    /// Partitioned by PartitionId all the way from the sources (rule 11.4).
+    parallel: bool,
+}
+
+/// A visible column, or all members of a record column whose names show only while the job runs.
+#[derive(Clone, Debug)]
+struct Shown {
+    name: Arc<str>,
+    column: usize,
+    open: bool,
+    ty: Option<Type>,
+}
+
+impl Builder {
+    fn script(&mut self, script: &Script) -> Result<(Vec<Output>, bool), QueryError> {
+        for step in &script.steps {
+            if self.steps.iter().any(|(name, _)| name.eq_ignore_ascii_case(&step.name.text)) {
+                let message = format!("there are two steps named {} (rule 5.7)", step.name.text);
+                return Err(fail(
+                    codes::DUPLICATE_STEP,
+                    &step.name.place,
+                    "second step of this name",
+                    message,
+                ));
+            }
+            if let Some(into) = step.query.branches.iter().find_map(|b| b.into.as_ref()) {
+                return Err(into_in_step(into));
+            }
+            let relation = self.relation(&step.query, &step.name.text)?;
+            self.steps.push((step.name.text.clone(), relation));
+        }
+        let mut outputs: Vec<Output> = Vec::new();
+        let mut parallel = true;
+        for statement in &script.statements {
+            if let Some(into) = statement.branches[1..].iter().find_map(|b| b.into.as_ref()) {
+                return Err(into_in_step(into));
+            }
+            let first = &statement.branches[0];
+            let name = first.into.as_ref().map_or("output", |name| name.text.as_str());
+            if outputs.iter().any(|o| o.name.eq_ignore_ascii_case(name)) {
+                let place = first.into.as_ref().map_or(&first.place, |name| &name.place);
+                let message = format!("two statements write to {name} (rule 5.8)");
+                let error = fail(codes::DUPLICATE_OUTPUT, place, "second output of this name", message);
+                return Err(error.help("give each an INTO name of its own, or combine them with UNION"));
+            }
+            let relation = self.output(statement, name)?;
+            parallel &= relation.parallel;
+            outputs.push(Output { name: name.into(), node: relation.node });
+        }
+        Ok((outputs, parallel))
+    }
+
+    /// The rows of a step.
+    fn relation(&mut self, query: &Query, step: &str) -> Result<Relation, QueryError> {
+        match query.branches.as_slice() {
+            [only] => self.select(only, step, select::Use::Step),
+            _ => self.union(query, step),
+        }
+    }
+
+    /// The rows of an output: a step's, with a projection at the end.
+    fn output(&mut self, query: &Query, step: &str) -> Result<Relation, QueryError> {
+        if let [only] = query.branches.as_slice() {
+            return self.select(only, step, select::Use::Output);
+        }
+        let mut relation = self.union(query, step)?;
+        let items = relation.shown.iter().map(|shown| match shown.open {
+            true => Item::Spread(Expr::Column(shown.column)),
+            false => Item::Column(shown.name.clone(), Expr::Column(shown.column)),
+        });
+        let op = Op::Project(Project { items: items.collect() });
+        let columns = relation.shown.iter().map(|shown| shown.name.clone()).collect();
+        relation.node = self.push(op, vec![relation.node], columns, step, &query.place);
+        Ok(relation)
+    }
+
+    /// UNION (rule 5.6): columns by position, after a check that they agree.
+    fn union(&mut self, query: &Query, step: &str) -> Result<Relation, QueryError> {
+        let mut branches = Vec::new();
+        for branch in &query.branches {
+            branches.push((self.select(branch, step, select::Use::Branch)?, &branch.place));
+        }
+        let (first, rest) = branches.split_first().expect("a query has a branch");
+        let mut result = first.0.clone();
+        for (branch, place) in rest {
+            self.check_branch(&result, branch, place)?;
+            for (mine, theirs) in result.shown.iter_mut().zip(&branch.shown) {
+                mine.ty = mine.ty.filter(|ty| Some(*ty) == theirs.ty);
+            }
+            result.parallel &= branch.parallel;
+            // Metadata is addressable behind a UNION only if every branch carries it at the same place.
+            let carried = |h: &Shown| branch.hidden.iter().any(|o| o.name == h.name && o.column == h.column);
+            result.hidden.retain(carried);
+        }
+        let inputs = branches.iter().map(|(branch, _)| branch.node).collect();
+        let columns = self.nodes[first.0.node].columns.clone();
+        result.node = self.push(Op::Union, inputs, columns, step, &query.place);
+        Ok(result)
+    }
+
+    fn check_branch(
+        &self,
+        first: &Relation,
+        other: &Relation,
+        place: &Range<usize>,
+    ) -> Result<(), QueryError> {
+        let list = |r: &Relation| {
+            r.shown.iter().map(|s| if s.open { "*" } else { &s.name }).collect::<Vec<_>>().join(", ")
+        };
+        let same = first.shown.len() == other.shown.len()
+            && first
+                .shown
+                .iter()
+                .zip(&other.shown)
+                .all(|(a, b)| a.open == b.open && (a.open || a.name.eq_ignore_ascii_case(&b.name)))
+            && self.nodes[first.node].columns.len() == self.nodes[other.node].columns.len();
+        if !same {
+            let message = format!(
+                "the branches of a UNION need the same columns in the same order (rule 5.6): first ({}), here ({})",
+                list(first),
+                list(other)
+            );
+            return Err(fail(codes::UNION_COLUMNS, place, "other columns", message));
+        }
+        for (a, b) in first.shown.iter().zip(&other.shown) {
+            if let (Some(left), Some(right)) = (a.ty, b.ty)
+                && !types::unites(left, right)
+            {
+                let (left, right) = (left.name(), right.name());
+                let message = format!(
+                    "column {} is {left} in one branch of the UNION and {right} in another (rule 5.6)",
+                    a.name
+                );
+                return Err(fail(codes::UNION_TYPES, place, right, message));
+            }
+        }
+        if first.partition != other.partition {
+            let message = "the branches of a UNION must be partitioned by the same key (rule 5.6)";
+            return Err(fail(codes::UNION_PARTITION, place, "partitioned differently", message));
+        }
+        Ok(())
+    }
+
+    /// The index of a stream; a new one is added where none are declared.
+    fn stream(&mut self, name: &Name) -> Result<usize, QueryError> {
+        let exact = self.inputs.iter().position(|i| *i.name == *name.text);
+        let found =
+            exact.or_else(|| self.inputs.iter().position(|i| i.name.eq_ignore_ascii_case(&name.text)));
+        if let Some(input) = found {
+            return Ok(input);
+        }
+        if self.declared {
+            let known: Vec<&str> = self.inputs.iter().map(|i| &*i.name).collect();
+            let message = format!("there is no stream or step named {}", name.text);
+            let error = fail(codes::UNKNOWN_STREAM, &name.place, "unknown", message);
+            return Err(error.help(format!("declared streams: {}", known.join(", "))));
+        }
+        self.inputs.push(Input { name: name.text.as_str().into() });
+        Ok(self.inputs.len() - 1)
+    }
+
+    fn step_named(&self, name: &str) -> Option<&Relation> {
+        let exact = self.steps.iter().find(|(n, _)| n == name);
+        let found = exact.or_else(|| self.steps.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)));
+        found.map(|(_, relation)| relation)
+    }
+
+    fn push(
+        &mut self,
+        op: Op,
+        inputs: Vec<NodeId>,
+        columns: Vec<Arc<str>>,
+        step: &str,
+        place: &Range<usize>,
+    ) -> NodeId {
+        self.nodes.push(Node { op, inputs, columns, step: step.into(), place: place.clone() });
+        self.nodes.len() - 1
+    }
+
+    fn warn(&mut self, warning: String) {
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+}
+
+fn into_in_step(into: &Name) -> QueryError {
+    let message = "INTO stands only in an outermost statement, in its first SELECT (rule 5.7)";
+    fail(codes::INTO_IN_STEP, &into.place, "not here", message)
+}
+
+/// Leaves out the nodes that no output depends on.
+fn prune(plan: &mut Plan) {
+    let all: Vec<usize> = (0..plan.outputs.len()).collect();
+    let kept = plan.nodes_of(&all);
+    for (id, node) in plan.nodes.iter().enumerate() {
+        let warning = format!("step {} is not used by any output", node.step);
+        let used = kept.iter().any(|&k| plan.nodes[k].step == node.step);
+        if !kept.contains(&id) && !used && !plan.warnings.contains(&warning) {
+            plan.warnings.push(warning);
+        }
+    }
+    let place = |old: NodeId| kept.binary_search(&old).expect("a kept node's inputs are kept");
+    plan.outputs.iter_mut().for_each(|output| output.node = place(output.node));
+    let nodes = std::mem::take(&mut plan.nodes);
+    let mut id = 0;
+    for mut node in nodes {
+        if kept.binary_search(&id).is_ok() {
+            node.inputs.iter_mut().for_each(|input| *input = place(*input));
+            plan.nodes.push(node);
+        }
+        id += 1;
+    }
+}

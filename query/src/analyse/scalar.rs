@@ -1,0 +1,270 @@
+//! Expressions and conditions: tree to [`Expr`] and [`Predicate`], with types where they are known.
+//!
+//! Rules 2, 5.3, 5.9, 5.11; C-PREDICATE, C-ARITH, C-CAST. In the SELECT list and HAVING of a grouping an
+//! expression ranges over keys and aggregates; everywhere else over the rows of the inputs.
+
+use std::ops::Range;
+
+use super::PARTS_MAX;
+use super::scope::{Clause, Scope, Typed};
+use super::types::{self, Ty};
+use crate::codes::{self, fail};
+use crate::error::QueryError;
+use crate::expr::{BinaryOp, CompareOp, Expr, Predicate};
+use crate::parse::ast::{Ast, Kind};
+use crate::parse::shorten;
+use crate::value::{Type, Value};
+
+impl Scope<'_> {
+    /// An expression.
+    pub(super) fn value(&mut self, ast: &Ast, clause: Clause) -> Result<Typed, QueryError> {
+        self.charge(1, &ast.place)?;
+        if let Some(key) = self.as_key(ast, clause) {
+            return Ok(key);
+        }
+        let typed = |expr, ty| Ok(Typed { expr, ty });
+        match &ast.kind {
+            Kind::Null => typed(Expr::Literal(Value::Null), None),
+            Kind::Integer(int) => typed(Expr::Literal(Value::Int(*int)), Some(Type::Bigint)),
+            Kind::Decimal(float, _) => typed(Expr::Literal(Value::Float(*float)), Some(Type::Float)),
+            Kind::Text(text) => typed(Expr::Literal(Value::text(text.as_str())), Some(Type::Text)),
+            Kind::Timestamp => self.timestamp(&ast.place, clause),
+            Kind::Path(path) => {
+                if !self.is_grouped(clause) {
+                    return self.path(path, clause);
+                }
+                if clause == Clause::Having
+                    && path.len() == 1
+                    && let Some(alias) = self.alias(&path[0].text)
+                {
+                    return self.value(alias, Clause::Items);
+                }
+                let name = path.iter().map(|n| n.text.as_str()).collect::<Vec<_>>().join(".");
+                let message = format!("{name} is neither a grouping key nor inside an aggregate (rule 5.4)");
+                let error = fail(codes::NOT_GROUPED, &ast.place, "not grouped", message);
+                Err(error.help(format!("add {name} to GROUP BY, or aggregate it, as in MAX({name})")))
+            }
+            Kind::Negate(inner) => {
+                let inner = self.value(inner, clause)?;
+                if !types::numeric(inner.ty) {
+                    return Err(mismatch(
+                        &ast.place,
+                        inner.ty,
+                        "the sign `-` takes a number (choice C-ARITH)",
+                    ));
+                }
+                let ty = inner.ty.map(|ty| if ty == Type::Bit { Type::Bigint } else { ty });
+                typed(Expr::Negate(Box::new(inner.expr)), ty)
+            }
+            Kind::BitNot(inner) => {
+                let inner = self.value(inner, clause)?;
+                if !inner.ty.is_none_or(|ty| matches!(ty, Type::Bit | Type::Bigint)) {
+                    return Err(mismatch(&ast.place, inner.ty, "`~` takes bigint or bit (rule 5.11)"));
+                }
+                typed(Expr::BitNot(Box::new(inner.expr)), inner.ty)
+            }
+            Kind::Binary(op, a, b) => self.binary(*op, a, b, ast, clause),
+            Kind::Case { operand, branches, otherwise } => {
+                self.case(operand.as_deref(), branches, otherwise.as_deref(), clause)
+            }
+            Kind::Cast { expr, to, to_place, lenient } => self.cast(expr, to, to_place, *lenient, clause),
+            Kind::Call(call) => self.call(call, ast, clause),
+            _ => {
+                let message = "a condition is no value (choice C-PREDICATE)";
+                let error = fail(codes::PREDICATE_AS_VALUE, &ast.place, "condition", message);
+                Err(error.help("write CASE WHEN ... THEN 1 ELSE 0 END"))
+            }
+        }
+    }
+
+    /// A condition.
+    pub(super) fn predicate(&mut self, ast: &Ast, clause: Clause) -> Result<Predicate, QueryError> {
+        self.charge(1, &ast.place)?;
+        Ok(match &ast.kind {
+            Kind::And(parts) => Predicate::And(self.predicates(parts, clause)?),
+            Kind::Or(parts) => Predicate::Or(self.predicates(parts, clause)?),
+            Kind::Not(inner) => Predicate::Not(Box::new(self.predicate(inner, clause)?)),
+            Kind::Compare(op, a, b) => {
+                let (a, b) = (self.value(a, clause)?, self.value(b, clause)?);
+                self.remark_on_compare(&a, &b, ast);
+                Predicate::Compare(*op, a.expr, b.expr)
+            }
+            Kind::IsNull(inner, negated) => {
+                let test = Predicate::IsNull(self.value(inner, clause)?.expr);
+                if *negated { Predicate::Not(Box::new(test)) } else { test }
+            }
+            Kind::Like { expr, pattern, escape, negated } => {
+                let escape = escape.as_ref().map(|e| escape_character(e)).transpose()?;
+                let (expr, pattern) = (self.value(expr, clause)?.expr, self.value(pattern, clause)?.expr);
+                Predicate::Like { expr, pattern, escape, negated: *negated }
+            }
+            Kind::Between { expr, low, high, negated } => Predicate::Between {
+                expr: self.value(expr, clause)?.expr,
+                low: self.value(low, clause)?.expr,
+                high: self.value(high, clause)?.expr,
+                negated: *negated,
+            },
+            Kind::In { expr, list, negated } => Predicate::In {
+                expr: self.value(expr, clause)?.expr,
+                list: list.iter().map(|e| Ok(self.value(e, clause)?.expr)).collect::<Result<_, _>>()?,
+                negated: *negated,
+            },
+            _ => {
+                let message = "a value is no condition (choice C-PREDICATE)";
+                let error = fail(codes::VALUE_AS_PREDICATE, &ast.place, "value", message);
+                return Err(error.help("compare it, as in x = 1"));
+            }
+        })
+    }
+
+    fn predicates(&mut self, parts: &[Ast], clause: Clause) -> Result<Vec<Predicate>, QueryError> {
+        parts.iter().map(|part| self.predicate(part, clause)).collect()
+    }
+
+    /// Counts parts of expressions against what one plan may have.
+    pub(super) fn charge(&mut self, parts: usize, place: &Range<usize>) -> Result<(), QueryError> {
+        self.build.parts = self.build.parts.saturating_add(parts);
+        if self.build.parts > PARTS_MAX {
+            let message = format!("the query has more than {PARTS_MAX} parts");
+            return Err(fail(codes::TOO_LONG, place, "one too many", message));
+        }
+        Ok(())
+    }
+
+    /// `System.Timestamp()`: of the event, of the pair, or the window end, depending on the clause.
+    fn timestamp(&mut self, place: &Range<usize>, clause: Clause) -> Result<Typed, QueryError> {
+        match clause {
+            Clause::TimestampBy => {
+                let message = "TIMESTAMP BY defines System.Timestamp() and cannot use it (rule 3.3)";
+                Err(fail(codes::TIMESTAMP_BY, place, "not defined yet", message))
+            }
+            Clause::On => {
+                let message =
+                    "System.Timestamp() has no meaning in ON, where a pair has no timestamp yet (rule 8.1)";
+                let error = fail(codes::TIMESTAMP_IN_ON, place, "of which side?", message);
+                Err(error.help("bound the distance with DATEDIFF(unit, a, b) on the aliases"))
+            }
+            _ => Ok(Typed { expr: Expr::Timestamp, ty: Some(Type::Datetime) }),
+        }
+    }
+
+    fn binary(
+        &mut self,
+        op: BinaryOp,
+        a: &Ast,
+        b: &Ast,
+        ast: &Ast,
+        clause: Clause,
+    ) -> Result<Typed, QueryError> {
+        let (a, b) = (self.value(a, clause)?, self.value(b, clause)?);
+        match types::binary(op, a.ty, b.ty) {
+            Ok(ty) => Ok(Typed { expr: Expr::Binary(op, Box::new(a.expr), Box::new(b.expr)), ty }),
+            Err(message) => {
+                let error = fail(codes::TYPE_MISMATCH, &ast.place, "types do not fit", message);
+                Err(error.help("convert with CAST or TRY_CAST"))
+            }
+        }
+    }
+
+    /// CASE; the simple form becomes `=` conditions, its operand repeated (rule 5.9).
+    fn case(
+        &mut self,
+        operand: Option<&Ast>,
+        branches: &[(Ast, Ast)],
+        otherwise: Option<&Ast>,
+        clause: Clause,
+    ) -> Result<Typed, QueryError> {
+        let operand = match operand {
+            Some(operand) => Some((self.value(operand, clause)?.expr, &operand.place)),
+            None => None,
+        };
+        let mut types: Vec<Ty> = Vec::new();
+        let mut result = Vec::new();
+        for (when, then) in branches {
+            let condition = match &operand {
+                Some((operand, place)) => {
+                    let mut size = 0;
+                    operand.visit(&mut |_| size += 1);
+                    self.charge(size, place)?;
+                    Predicate::Compare(CompareOp::Equal, operand.clone(), self.value(when, clause)?.expr)
+                }
+                None => self.predicate(when, clause)?,
+            };
+            let then = self.value(then, clause)?;
+            types.push(then.ty);
+            result.push((condition, then.expr));
+        }
+        let otherwise = match otherwise {
+            Some(otherwise) => {
+                let typed = self.value(otherwise, clause)?;
+                types.push(typed.ty);
+                typed.expr
+            }
+            None => Expr::Literal(Value::Null),
+        };
+        let ty = types[0].filter(|ty| types.iter().all(|other| *other == Some(*ty)));
+        Ok(Typed { expr: Expr::Case(result, Box::new(otherwise)), ty })
+    }
+
+    fn cast(
+        &mut self,
+        expr: &Ast,
+        to: &str,
+        place: &Range<usize>,
+        lenient: bool,
+        clause: Clause,
+    ) -> Result<Typed, QueryError> {
+        let Some(to) = types::named(to) else {
+            let message = format!("there is no type {to} (rule 1.1)");
+            let help = "types are bigint, float, nvarchar(max), datetime, bit, record, array";
+            return Err(fail(codes::UNKNOWN_TYPE, place, "unknown type", message).help(help));
+        };
+        let literal_null = matches!(expr.kind, Kind::Null);
+        let from = self.value(expr, clause)?;
+        if let Some(ty) = from.ty
+            && !lenient
+            && !types::casts(ty, to)
+        {
+            let message = format!("no {} can be cast to {} (choice C-CAST)", ty.name(), to.name());
+            let error = fail(codes::TYPE_MISMATCH, &expr.place, ty.name(), message);
+            return Err(error.help("TRY_CAST gives NULL instead of failing"));
+        }
+        // CAST(NULL AS t) is NULL, which fits everywhere (rule 1.8).
+        let ty = if literal_null { None } else { Some(to) };
+        Ok(Typed { expr: Expr::Cast { expr: Box::new(from.expr), to, lenient }, ty })
+    }
+
+    fn remark_on_compare(&mut self, a: &Typed, b: &Typed, ast: &Ast) {
+        if let (Some(left), Some(right)) = (a.ty, b.ty)
+            && !types::compares(left, right)
+        {
+            let (left, right) = (left.name(), right.name());
+            self.warn(format!(
+                "a comparison of {left} with {right} never holds (choice C-COMPARE), at byte {}",
+                ast.place.start
+            ));
+        }
+    }
+}
+
+fn escape_character(ast: &Ast) -> Result<char, QueryError> {
+    let one = match &ast.kind {
+        Kind::Text(text) => text.chars().next().filter(|first| first.len_utf8() == text.len()),
+        _ => None,
+    };
+    one.ok_or_else(|| {
+        let message = "ESCAPE takes one character in quotes (rule 5.3)";
+        fail(codes::BAD_ESCAPE, &ast.place, "not one character", message)
+    })
+}
+
+/// An operand that can never work.
+pub(super) fn mismatch(place: &Range<usize>, ty: Ty, message: &str) -> QueryError {
+    let label = ty.map_or("NULL", Type::name);
+    fail(codes::TYPE_MISMATCH, place, label, format!("{message}, not {label}"))
+}
+
+/// The text of a place, short, for messages and names.
+pub(super) fn excerpt(text: &str, place: &Range<usize>) -> String {
+    shorten(text.get(place.clone()).unwrap_or_default())
+}

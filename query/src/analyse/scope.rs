@@ -1,0 +1,361 @@
+//! Names of one SELECT: what a path means, and which columns its inputs must give for it.
+//!
+//! Rules 1.2, 1.9, 3.11, 5.2; A-NAME-CASE, A-UNKNOWN-COLUMN, A-DOUBLE-QUOTES. A stream's payload is
+//! dynamic: any name is a member, asked of the source when it is first used. A step's columns are known.
+//! Invariant: a symbol stands for one column of one side for the whole SELECT.
+
+use std::sync::Arc;
+
+use super::group::Grouping;
+use super::join::Joined;
+use super::types::Ty;
+use super::{Builder, Relation, Shown};
+use crate::codes::{self, fail};
+use crate::error::QueryError;
+use crate::expr::Expr;
+use crate::parse::ast::{Ast, From, Kind, Name, Quote, Select, What};
+use crate::plan::{Op, SourceColumn};
+use crate::value::{Type, Value};
+
+/// Metadata of an input (rule 3.11), readable by name and no part of `*`.
+pub(super) const METADATA: [&str; 3] = ["PartitionId", "EventEnqueuedUtcTime", "EventProcessedUtcTime"];
+
+/// A column while its place is not known yet.
+pub(super) type Symbol = usize;
+
+/// An expression with what is known of its type.
+#[derive(Clone, Debug)]
+pub(super) struct Typed {
+    pub(super) expr: Expr,
+    pub(super) ty: Ty,
+}
+
+/// The clause an expression stands in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Clause {
+    TimestampBy,
+    Partition,
+    On,
+    Where,
+    Key,
+    /// Inside an aggregate.
+    Aggregate,
+    /// Inside an analytic function.
+    Analytic,
+    Items,
+    Having,
+}
+
+/// One SELECT while it is lowered.
+pub(super) struct Scope<'a> {
+    pub(super) build: &'a mut Builder,
+    pub(super) select: &'a Select,
+    pub(super) sides: Vec<Side>,
+    /// The side each symbol belongs to; `None` for those of the grouping.
+    pub(super) owners: Vec<Option<usize>>,
+    pub(super) group: Option<Grouping>,
+    /// The key the SELECT is partitioned by, in lower case.
+    pub(super) partition: Option<String>,
+    /// The joins so far, over symbols.
+    pub(super) joins: Vec<Joined>,
+    /// While trying whether an expression is a grouping key: nothing may be asked for or remarked.
+    pub(super) probing: bool,
+}
+
+/// One stream or step of FROM and JOIN.
+pub(super) struct Side {
+    pub(super) name: String,
+    pub(super) rows: Rows,
+    /// The column that carries the row's timestamp through a join, if one is needed.
+    pub(super) timestamp: Option<Symbol>,
+    /// LAG, LAST and ISFIRST over this side, in order.
+    pub(super) analytics: Vec<Analytic>,
+    /// The value of the partition key.
+    pub(super) key: Option<Expr>,
+    pub(super) parallel: bool,
+}
+
+/// Where a side's rows come from.
+pub(super) enum Rows {
+    Stream { input: usize, columns: Vec<(SourceColumn, Symbol)>, by: Option<Expr> },
+    Step { relation: Relation, symbols: Vec<Symbol> },
+}
+
+/// An analytic function of a side; `op` is over symbols.
+pub(super) struct Analytic {
+    pub(super) symbol: Symbol,
+    pub(super) op: Op,
+    pub(super) ty: Ty,
+    pub(super) place: std::ops::Range<usize>,
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn symbol(&mut self, side: Option<usize>) -> Symbol {
+        self.owners.push(side);
+        self.owners.len() - 1
+    }
+
+    /// Adds a stream or step of FROM or JOIN.
+    pub(super) fn add_side(&mut self, from: &From) -> Result<(), QueryError> {
+        let name = from.alias.as_ref().unwrap_or(&from.stream);
+        if self.sides.iter().any(|s| s.name.eq_ignore_ascii_case(&name.text)) {
+            let message = format!("two inputs of this SELECT are named {}", name.text);
+            let error = fail(codes::DUPLICATE_ALIAS, &name.place, "second input of this name", message);
+            return Err(error.help("give each an alias of its own: FROM stream AS a"));
+        }
+        let side = self.sides.len();
+        let step = self.build.step_named(&from.stream.text).cloned();
+        let parallel = step.as_ref().is_none_or(|relation| relation.parallel);
+        let rows = match step {
+            Some(relation) => {
+                let width = self.build.nodes[relation.node].columns.len();
+                let symbols = (0..width).map(|_| self.symbol(Some(side))).collect();
+                Rows::Step { relation, symbols }
+            }
+            None => Rows::Stream { input: self.build.stream(&from.stream)?, columns: Vec::new(), by: None },
+        };
+        let name = name.text.clone();
+        self.sides.push(Side { name, rows, timestamp: None, analytics: Vec::new(), key: None, parallel });
+        Ok(())
+    }
+
+    /// The side of that name.
+    pub(super) fn side_named(&self, name: &str) -> Option<usize> {
+        let exact = self.sides.iter().position(|s| s.name == name);
+        exact.or_else(|| self.sides.iter().position(|s| s.name.eq_ignore_ascii_case(name)))
+    }
+
+    /// A side named by a path of one part, as in `DATEDIFF(minute, a, b)` and `COUNT(stream)`.
+    pub(super) fn side_of(&self, ast: &Ast) -> Option<usize> {
+        match &ast.kind {
+            Kind::Path(path) if path.len() == 1 => self.side_named(&path[0].text),
+            _ => None,
+        }
+    }
+
+    /// The timestamp of a side's row: the row's own where there is one side, else a column that
+    /// survives the join (rules 8.2, 8.3).
+    pub(super) fn timestamp_of(&mut self, side: usize) -> Result<Typed, QueryError> {
+        let ty = Some(Type::Datetime);
+        if self.sides.len() == 1 {
+            return Ok(Typed { expr: Expr::Timestamp, ty });
+        }
+        if let Some(symbol) = self.sides[side].timestamp {
+            return Ok(Typed { expr: Expr::Column(symbol), ty });
+        }
+        let symbol = match &self.sides[side].rows {
+            Rows::Stream { .. } => self.source_column(side, SourceColumn::Timestamp)?,
+            Rows::Step { .. } if self.probing => return Err(not_a_key()),
+            Rows::Step { .. } => self.symbol(Some(side)),
+        };
+        self.sides[side].timestamp = Some(symbol);
+        Ok(Typed { expr: Expr::Column(symbol), ty })
+    }
+
+    /// A column of a stream, asked of its source if it was not yet.
+    pub(super) fn source_column(&mut self, side: usize, wanted: SourceColumn) -> Result<Symbol, QueryError> {
+        let fresh = self.owners.len();
+        let probing = self.probing;
+        let Rows::Stream { columns, .. } = &mut self.sides[side].rows else {
+            unreachable!("only a stream is asked for source columns");
+        };
+        if let Some((_, symbol)) = columns.iter().find(|(column, _)| *column == wanted) {
+            return Ok(*symbol);
+        }
+        if probing {
+            return Err(not_a_key());
+        }
+        columns.push((wanted, fresh));
+        self.owners.push(Some(side));
+        Ok(fresh)
+    }
+
+    /// What a path means (rule 1.9).
+    pub(super) fn path(&mut self, path: &[Name], clause: Clause) -> Result<Typed, QueryError> {
+        let mut qualified = if path.len() > 1 { self.side_named(&path[0].text) } else { None };
+        // TIMESTAMP BY and PARTITION BY see the input they belong to, which is the one added last.
+        let last = self.sides.len() - 1;
+        let own = matches!(clause, Clause::TimestampBy | Clause::Partition);
+        qualified = qualified.filter(|side| !own || *side == last);
+        let (side, rest) = match qualified {
+            Some(side) => (side, &path[1..]),
+            None if own => (last, path),
+            None => (self.side_with(&path[0])?, path),
+        };
+        let (first, members) = rest.split_first().expect("a path has a part behind its alias");
+        if qualified.is_none()
+            && let [name] = path
+            && let Some(typed) = self.not_a_column(side, name, clause)?
+        {
+            return Ok(typed);
+        }
+        let mut typed = self.column(side, first)?;
+        for member in members {
+            let name = Arc::from(member.text.as_str());
+            typed = Typed { expr: Expr::Member(Box::new(typed.expr), name), ty: None };
+        }
+        Ok(typed)
+    }
+
+    /// A single name that is an alias of the SELECT list, or a text in double quotes.
+    fn not_a_column(
+        &mut self,
+        side: usize,
+        name: &Name,
+        clause: Clause,
+    ) -> Result<Option<Typed>, QueryError> {
+        if self.known(side, name) {
+            return Ok(None);
+        }
+        if let Some(alias) = self.alias(&name.text) {
+            if clause == Clause::Having {
+                return self.value(alias, Clause::Items).map(Some);
+            }
+            if !matches!(clause, Clause::Items | Clause::TimestampBy | Clause::Partition) {
+                let message = format!(
+                    "{} is an alias of this SELECT list, which does not exist yet here (rule 5.2)",
+                    name.text
+                );
+                let help = "repeat the expression, or compute it in a step of WITH";
+                return Err(fail(codes::ALIAS_IN_WHERE, &name.place, "alias", message).help(help));
+            }
+        }
+        if name.quote == Quote::Double {
+            self.warn(format!(
+                "\"{}\" is read as a text: no column or stream has this name (A-DOUBLE-QUOTES)",
+                name.text
+            ));
+            let expr = Expr::Literal(Value::text(name.text.as_str()));
+            return Ok(Some(Typed { expr, ty: Some(Type::Text) }));
+        }
+        Ok(None)
+    }
+
+    /// Whether the name surely is a column of the side: a column of a step, metadata, or a name that the
+    /// query reads from the payload elsewhere.
+    fn known(&self, side: usize, name: &Name) -> bool {
+        match &self.sides[side].rows {
+            Rows::Step { relation, .. } if find(relation, &name.text).is_some() => true,
+            Rows::Step { relation, .. } if relation.shown.iter().all(|s| !s.open) => false,
+            _ => METADATA.iter().any(|m| m.eq_ignore_ascii_case(&name.text)) || self.reads(&name.text),
+        }
+    }
+
+    /// Whether the SELECT list or a TIMESTAMP BY reads a column of that name.
+    fn reads(&self, name: &str) -> bool {
+        let mut test = |ast: &Ast| match &ast.kind {
+            Kind::Path(path) => {
+                let qualified = path.len() > 1 && self.side_named(&path[0].text).is_some();
+                path[usize::from(qualified)].text == name
+            }
+            _ => false,
+        };
+        let items = self.select.items.iter().filter_map(|item| match &item.what {
+            What::Value(ast) => Some(ast),
+            _ => None,
+        });
+        let froms = std::iter::once(&self.select.from).chain(self.select.joins.iter().map(|j| &j.from));
+        items.chain(froms.filter_map(|f| f.timestamp_by.as_ref())).any(|ast| ast.any(&mut test))
+    }
+
+    /// The expression behind an explicit alias of the SELECT list.
+    pub(super) fn alias(&self, name: &str) -> Option<&'a Ast> {
+        let aliased = self.select.items.iter().filter_map(|item| match (&item.what, &item.alias) {
+            (What::Value(ast), Some(alias)) => Some((alias.text.as_str(), ast)),
+            _ => None,
+        });
+        let exact = aliased.clone().find(|(alias, _)| *alias == name);
+        exact
+            .or_else(|| aliased.clone().find(|(alias, _)| alias.eq_ignore_ascii_case(name)))
+            .map(|(_, ast)| ast)
+    }
+
+    /// The side an unqualified name belongs to.
+    fn side_with(&self, name: &Name) -> Result<usize, QueryError> {
+        if self.sides.len() == 1 {
+            return Ok(0);
+        }
+        let has = |side: &Side| matches!(&side.rows, Rows::Step { relation, .. } if find(relation, &name.text).is_some());
+        let open = |side: &Side| match &side.rows {
+            Rows::Stream { .. } => true,
+            Rows::Step { relation, .. } => relation.shown.iter().any(|s| s.open),
+        };
+        let having: Vec<usize> = (0..self.sides.len()).filter(|&s| has(&self.sides[s])).collect();
+        let opening: Vec<usize> = (0..self.sides.len()).filter(|&s| open(&self.sides[s])).collect();
+        match (having.as_slice(), opening.as_slice()) {
+            ([one], _) => Ok(*one),
+            ([], [one]) => Ok(*one),
+            ([], []) => Ok(0),
+            _ => {
+                let sides: Vec<&str> = self.sides.iter().map(|s| s.name.as_str()).collect();
+                let message = format!("{} may belong to more than one of {}", name.text, sides.join(", "));
+                let help = format!("write {}.{}", sides[0], name.text);
+                Err(fail(codes::AMBIGUOUS_COLUMN, &name.place, "whose?", message).help(help))
+            }
+        }
+    }
+
+    /// A column of a side by name.
+    fn column(&mut self, side: usize, name: &Name) -> Result<Typed, QueryError> {
+        let symbols = match &self.sides[side].rows {
+            Rows::Step { symbols, .. } => symbols.clone(),
+            Rows::Stream { .. } => {
+                let wanted = match METADATA.iter().position(|m| m.eq_ignore_ascii_case(&name.text)) {
+                    Some(0) => SourceColumn::PartitionId,
+                    Some(_) => SourceColumn::Arrival,
+                    None => SourceColumn::Member(name.text.as_str().into()),
+                };
+                let ty = match wanted {
+                    SourceColumn::PartitionId => Some(Type::Bigint),
+                    SourceColumn::Arrival => Some(Type::Datetime),
+                    _ => None,
+                };
+                let symbol = self.source_column(side, wanted)?;
+                return Ok(Typed { expr: Expr::Column(symbol), ty });
+            }
+        };
+        let Rows::Step { relation, .. } = &self.sides[side].rows else { unreachable!("seen above") };
+        if let Some(shown) = find(relation, &name.text) {
+            return Ok(Typed { expr: Expr::Column(symbols[shown.column]), ty: shown.ty });
+        }
+        let open: Vec<usize> = relation.shown.iter().filter(|s| s.open).map(|s| s.column).collect();
+        match open.as_slice() {
+            [one] => {
+                let record = Box::new(Expr::Column(symbols[*one]));
+                Ok(Typed { expr: Expr::Member(record, name.text.as_str().into()), ty: None })
+            }
+            [] => {
+                let step = self.select_name(side);
+                self.warn(format!("{step} has no column {}: it reads as NULL (A-UNKNOWN-COLUMN)", name.text));
+                Ok(Typed { expr: Expr::Literal(Value::Null), ty: None })
+            }
+            _ => {
+                let message = format!("{} may come from more than one star of the step", name.text);
+                let help = "name the columns in the step instead of its stars";
+                Err(fail(codes::AMBIGUOUS_COLUMN, &name.place, "from which star?", message).help(help))
+            }
+        }
+    }
+
+    fn select_name(&self, side: usize) -> String {
+        self.sides[side].name.clone()
+    }
+
+    pub(super) fn warn(&mut self, warning: String) {
+        if !self.probing {
+            self.build.warn(warning);
+        }
+    }
+}
+
+/// A column of a step by name: exactly, else ignoring case; visible ones first.
+fn find<'r>(relation: &'r Relation, name: &str) -> Option<&'r Shown> {
+    let named = |s: &&Shown| !s.open;
+    let all = || relation.shown.iter().chain(&relation.hidden).filter(named);
+    all().find(|s| *s.name == *name).or_else(|| all().find(|s| s.name.eq_ignore_ascii_case(name)))
+}
+
+/// The answer while probing; never shown.
+pub(super) fn not_a_key() -> QueryError {
+    fail(codes::NOT_GROUPED, &(0..0), "", "not a key")
+}

@@ -1,0 +1,100 @@
+//! Walking over expressions: every column an expression reads, to look at or to renumber.
+//!
+//! Shared by the analysis and by anyone who moves an expression from one layout of columns to another.
+//! Invariant: each column is visited once per occurrence, left to right.
+
+use crate::expr::{Expr, Predicate};
+
+impl Expr {
+    /// Calls `change` with every column index in the expression.
+    pub fn columns_mut(&mut self, change: &mut dyn FnMut(&mut usize)) {
+        match self {
+            Expr::Column(index) => change(index),
+            Expr::Literal(_) | Expr::Timestamp => {}
+            Expr::Member(e, _) | Expr::Negate(e) | Expr::BitNot(e) | Expr::Cast { expr: e, .. } => {
+                e.columns_mut(change);
+            }
+            Expr::Binary(_, a, b) => {
+                a.columns_mut(change);
+                b.columns_mut(change);
+            }
+            Expr::Case(branches, otherwise) => {
+                for (when, then) in branches {
+                    when.columns_mut(change);
+                    then.columns_mut(change);
+                }
+                otherwise.columns_mut(change);
+            }
+            Expr::Call(_, args) => args.iter_mut().for_each(|e| e.columns_mut(change)),
+        }
+    }
+
+    /// Calls `see` with this expression and every one below it, conditions of CASE included.
+    pub fn visit<'a>(&'a self, see: &mut dyn FnMut(&'a Expr)) {
+        see(self);
+        match self {
+            Expr::Column(_) | Expr::Literal(_) | Expr::Timestamp => {}
+            Expr::Member(e, _) | Expr::Negate(e) | Expr::BitNot(e) | Expr::Cast { expr: e, .. } => {
+                e.visit(see)
+            }
+            Expr::Binary(_, a, b) => {
+                a.visit(see);
+                b.visit(see);
+            }
+            Expr::Case(branches, otherwise) => {
+                for (when, then) in branches {
+                    when.visit(see);
+                    then.visit(see);
+                }
+                otherwise.visit(see);
+            }
+            Expr::Call(_, args) => args.iter().for_each(|e| e.visit(see)),
+        }
+    }
+}
+
+impl Predicate {
+    /// Calls `change` with every column index in the condition.
+    pub fn columns_mut(&mut self, change: &mut dyn FnMut(&mut usize)) {
+        match self {
+            Predicate::Constant(_) => {}
+            Predicate::And(parts) | Predicate::Or(parts) => {
+                parts.iter_mut().for_each(|p| p.columns_mut(change))
+            }
+            Predicate::Not(inner) => inner.columns_mut(change),
+            Predicate::IsNull(e) => e.columns_mut(change),
+            Predicate::Compare(_, a, b) | Predicate::Like { expr: a, pattern: b, .. } => {
+                a.columns_mut(change);
+                b.columns_mut(change);
+            }
+            Predicate::Between { expr, low, high, .. } => {
+                [expr, low, high].into_iter().for_each(|e| e.columns_mut(change));
+            }
+            Predicate::In { expr, list, .. } => {
+                expr.columns_mut(change);
+                list.iter_mut().for_each(|e| e.columns_mut(change));
+            }
+        }
+    }
+
+    /// Calls `see` with every expression in the condition.
+    pub fn visit<'a>(&'a self, see: &mut dyn FnMut(&'a Expr)) {
+        match self {
+            Predicate::Constant(_) => {}
+            Predicate::And(parts) | Predicate::Or(parts) => parts.iter().for_each(|p| p.visit(see)),
+            Predicate::Not(inner) => inner.visit(see),
+            Predicate::IsNull(e) => e.visit(see),
+            Predicate::Compare(_, a, b) | Predicate::Like { expr: a, pattern: b, .. } => {
+                a.visit(see);
+                b.visit(see);
+            }
+            Predicate::Between { expr, low, high, .. } => {
+                [expr, low, high].into_iter().for_each(|e| e.visit(see))
+            }
+            Predicate::In { expr, list, .. } => {
+                expr.visit(see);
+                list.iter().for_each(|e| e.visit(see));
+            }
+        }
+    }
+}
