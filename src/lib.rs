@@ -5,3 +5,12 @@
 //! from `model`, what happened from `world`. Invariant: a verdict depends on the case and the subject alone.
 
 pub mod choices;
+pub mod errors;
+pub mod fingerprint;
+pub mod generate;
+pub mod judge;
+pub mod pool;
+pub mod report;
+pub mod shrink;
+pub mod text;
+pub mod trial;

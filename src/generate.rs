@@ -1,0 +1,201 @@
+//! Makes cases out of choices: failure schedules for a given job, and whole small cases.
+//!
+//! All dice are rolled here, before a run. The generator knows where trouble tends to be (ties, edges of
+//! windows and tolerances, the moment after a recovery began) and nothing of what is right. Invariants:
+//! every case it makes passes [`Case::check`], every query it writes is accepted by the analysis, and the
+//! same choices make the same case: the order of draws is part of the format.
+
+mod history;
+mod query;
+mod schedule;
+
+use std::sync::Arc;
+
+use rewindow_query::plan::{Op, Window};
+use rewindow_query::{Ordering, Plan, Policy, Span};
+use rewindow_world::case::{Case, CaseInput, Deployment};
+
+use crate::choices::Choices;
+
+pub use schedule::schedule;
+
+/// Kinds of faults, as a user names them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub enum Trouble {
+    /// A node dies.
+    NodeKill,
+    /// Every node is rebooted, one after the other.
+    OsUpgrade,
+    /// Service upgrade, state readable.
+    UpgradeState,
+    /// Service upgrade, state not readable.
+    UpgradeReplay,
+    /// The user stops and starts the job.
+    Restart,
+    /// The source forgets.
+    Retention,
+}
+
+impl Trouble {
+    /// All of them, in the order of tables.
+    pub const ALL: [Trouble; 6] = [
+        Trouble::NodeKill,
+        Trouble::OsUpgrade,
+        Trouble::UpgradeState,
+        Trouble::UpgradeReplay,
+        Trouble::Restart,
+        Trouble::Retention,
+    ];
+
+    /// The name, as in [`rewindow_world::case::FaultKind::name`].
+    pub fn name(self) -> &'static str {
+        match self {
+            Trouble::NodeKill => "node kill",
+            Trouble::OsUpgrade => "os upgrade",
+            Trouble::UpgradeState => "upgrade, state",
+            Trouble::UpgradeReplay => "upgrade, replay",
+            Trouble::Restart => "restart",
+            Trouble::Retention => "retention",
+        }
+    }
+}
+
+/// What may vary from schedule to schedule, and what the generator has to know of the job for it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Vary {
+    /// Faults to choose from; each case uses some of them only. Empty: no faults.
+    pub faults: Vec<Trouble>,
+    /// Most faults of a case.
+    pub faults_max: u64,
+    /// Whether nodes, cadences, batches and rate vary, or stay as deployed.
+    pub deployment: bool,
+    /// Whether retention varies too.
+    pub retention: bool,
+    /// Take a run of at most so many entries of the history instead of all.
+    pub slice: Option<usize>,
+    /// Distances of window ends, whose multiples are interesting moments.
+    pub grids: Vec<Span>,
+    /// The lookback of the job, tolerances included: what retention must cover.
+    pub lookback: Span,
+}
+
+impl Vary {
+    /// Everything varies, over the whole history.
+    pub fn all(plan: &Plan, ordering: &Ordering) -> Vary {
+        let outputs = 0..plan.outputs.len();
+        let longest = outputs.map(|output| plan.lookback(output)).max().unwrap_or(Span::ZERO);
+        Vary {
+            faults: Trouble::ALL.to_vec(),
+            faults_max: 6,
+            deployment: true,
+            retention: true,
+            slice: None,
+            grids: grids(plan),
+            lookback: longest.plus(ordering.late).plus(Span::EARLY).plus(Span::EARLY),
+        }
+    }
+}
+
+/// Distances of window ends of a plan.
+fn grids(plan: &Plan) -> Vec<Span> {
+    let grid = |op: &Op| match op {
+        Op::Group(group) => match group.window {
+            Window::Tumbling { size, .. } | Window::Sliding { size } => Some(size),
+            Window::Hopping { hop, .. } => Some(hop),
+        },
+        Op::IsFirst(first) => Some(first.interval),
+        _ => None,
+    };
+    let mut grids: Vec<Span> = plan.nodes.iter().filter_map(|node| grid(&node.op)).collect();
+    grids.sort_unstable();
+    grids.dedup();
+    grids
+}
+
+/// A whole case of a few entries: a random query of this language, a dense history, tolerances, a
+/// deployment and faults. Small sizes make edges collide.
+///
+/// # Panics
+/// If the analysis refuses the query it wrote, which is an error of the generator.
+pub fn small_case(choices: &mut dyn Choices) -> Case {
+    let query: Arc<str> = query::write(choices).into();
+    let ordering = ordering(choices);
+    let partitions = u32::try_from(choices.range(1, 3)).unwrap_or(1);
+    let inputs: Vec<CaseInput> =
+        query::INPUTS.iter().map(|name| CaseInput { name: (*name).to_owned(), partitions }).collect();
+    let names: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();
+    let plan = match rewindow_query::analyse(&query, Some(&names)) {
+        Ok(plan) => plan,
+        Err(error) => panic!("the generator wrote a query that is refused: {error}\n{query}"),
+    };
+    let history = history::small(choices, &inputs, &ordering);
+    let deployment = Deployment {
+        nodes: 1,
+        checkpoint_interval: Span::seconds(5),
+        poll_interval: Span::seconds(1),
+        batch: 100,
+        rate: 1_000,
+        retention: None,
+        heartbeat: Span::seconds(10),
+    };
+    let case = Case {
+        name: "small case".to_owned(),
+        query,
+        inputs,
+        ordering,
+        deployment,
+        history: Arc::new(history),
+        faults: Vec::new(),
+    };
+    schedule(&case, &Vary::all(&plan, &ordering), choices)
+}
+
+fn ordering(choices: &mut dyn Choices) -> Ordering {
+    let late = [Span::seconds(5), Span::ZERO, Span::seconds(1), Span::seconds(30), Span::minutes(10)];
+    let out_of_order = [Span::ZERO, Span::seconds(1), Span::seconds(3), Span::seconds(20), Span::TICK];
+    Ordering {
+        late: *choices.pick(&late),
+        out_of_order: *choices.pick(&out_of_order),
+        policy: if choices.chance(1, 3) { Policy::Drop } else { Policy::Adjust },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::choices::{Recorded, Seeded, Tape};
+
+    #[test]
+    fn every_small_case_is_valid_and_made_again_from_its_tape() {
+        for number in 0..400 {
+            let mut seeded = Seeded::new(7, number);
+            let mut recorded = Recorded::new(&mut seeded);
+            let case = small_case(&mut recorded);
+            case.check().unwrap_or_else(|error| panic!("case {number}: {error}"));
+            assert_eq!(small_case(&mut Tape::new(&recorded.tape())), case, "case {number}");
+        }
+    }
+
+    #[test]
+    fn an_empty_tape_gives_the_simplest_case() {
+        let case = small_case(&mut Tape::new(&[]));
+        assert!(case.faults.is_empty() && case.history.entries.is_empty(), "{case:?}");
+        assert_eq!(case.deployment.nodes, 1);
+    }
+
+    #[test]
+    fn small_cases_reach_every_operator() {
+        let mut seen: Vec<&str> = Vec::new();
+        for number in 0..400 {
+            let case = small_case(&mut Seeded::new(7, number));
+            let plan = rewindow_query::analyse(&case.query, None).unwrap();
+            seen.extend(plan.nodes.iter().map(|node| node.op.name()));
+        }
+        for name in [
+            "ordering", "filter", "project", "tumbling", "hopping", "sliding", "join", "lag", "last",
+            "isfirst", "union",
+        ] {
+            assert!(seen.contains(&name), "{name}");
+        }
+    }
+}

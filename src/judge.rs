@@ -1,0 +1,318 @@
+//! The judge: compares what a run delivered and answered with what was owed.
+//!
+//! It knows the truth ([`Truth`]: the model's answer to the whole history) and the run, and nothing of how
+//! either came about. Every difference is either forgiven by a rule named here or is a [`Breach`]; among
+//! several, the cause is reported before its effects: refusals, answers, failures, rows by timestamp,
+//! catch-up. Invariant: the verdict is a function of (truth, case, run).
+
+mod answers;
+mod level;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod truth;
+
+use std::sync::Arc;
+
+use rewindow_query::{Failure, Row, Span, Timestamp};
+use rewindow_world::case::Case;
+use rewindow_world::outcome::Run;
+
+pub use level::Level;
+pub use truth::Truth;
+
+use answers::Allowed;
+
+/// What the judge says of a run.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Verdict {
+    /// Every claim held.
+    Held(Held),
+    /// A claim did not hold.
+    Broken(Box<Breach>),
+}
+
+impl Verdict {
+    /// The breach, if there is one.
+    pub fn breach(&self) -> Option<&Breach> {
+        match self {
+            Verdict::Held(_) => None,
+            Verdict::Broken(breach) => Some(breach),
+        }
+    }
+}
+
+/// What there is to say of a run that held.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Held {
+    /// For each output of the plan the strongest level that held.
+    pub levels: Vec<Level>,
+    /// How its recoveries went.
+    pub recoveries: Recoveries,
+    /// Rows delivered that equal an owed row, copies included.
+    pub rows_matched: u64,
+    /// Of these, rows that had been delivered before.
+    pub copies: u64,
+    /// Rows not delivered, or delivered otherwise, inside announced gaps.
+    pub rows_in_gaps: u64,
+    /// Owed rows left out because the user chose a later start.
+    pub rows_skipped: u64,
+}
+
+/// Recoveries of a run, counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Recoveries {
+    /// That went on from a checkpoint.
+    pub from_checkpoint: u64,
+    /// By replay alone.
+    pub replayed: u64,
+    /// Of all, those that announced a gap.
+    pub announced: u64,
+    /// Entries replayed by all of them together.
+    pub backlog: u64,
+    /// Most entries replayed by one.
+    pub backlog_max: u64,
+    /// Longest catch-up that was not cut short.
+    pub catch_up_max: Span,
+    /// Longest catch-up by the formula.
+    pub estimated_max: Span,
+}
+
+/// The claims of design §5 that a run can break.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub enum Claim {
+    /// Without a fault the output is the model's, however the input was cut into batches.
+    Agree,
+    /// Saving and loading changes nothing that follows.
+    Resume,
+    /// Where the guarantee is Identical, any schedule gives the uninterrupted output.
+    Recover,
+    /// Announced gaps cover what differs and are no wider than what was unavoidable.
+    HonestGaps,
+    /// Copies are copies, nothing is repeated without need, order is kept.
+    Delivery,
+    /// What a subject answers when it is opened is true and allowed.
+    Answers,
+    /// The job fails exactly when the model says so.
+    Failure,
+    /// Same case, same run.
+    Deterministic,
+    /// After the last fault the job catches up, within the estimate.
+    Live,
+}
+
+impl Claim {
+    /// The claim's word in slugs, tables and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Claim::Agree => "agree",
+            Claim::Resume => "resume",
+            Claim::Recover => "recover",
+            Claim::HonestGaps => "honest-gaps",
+            Claim::Delivery => "delivery",
+            Claim::Answers => "answers",
+            Claim::Failure => "failure",
+            Claim::Deterministic => "deterministic",
+            Claim::Live => "live",
+        }
+    }
+}
+
+/// In which way a claim did not hold. The order is that in which causes are preferred to effects among
+/// rows of one timestamp.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub enum Kind {
+    /// The subject would not open.
+    Refused,
+    /// A checkpoint was used that may not be (rules 13.2, 13.3), or that does not exist.
+    CheckpointForbidden,
+    /// The positions answered do not fit the checkpoint or the source.
+    WrongPosition,
+    /// A gap was announced where the guarantee is Identical.
+    GapNeedless,
+    /// An announced gap reaches beyond the unavoidable.
+    GapTooWide,
+    /// Rows differ inside an unavoidable gap that was not announced.
+    GapSilent,
+    /// The job failed, and should not have.
+    FailedNeedlessly,
+    /// The job should have failed, and did not.
+    DidNotFail,
+    /// The job failed at another timestamp than it should.
+    FailedElsewhere,
+    /// A row has a larger count or sum than it should.
+    CountsMore,
+    /// A row has a smaller count or sum than it should.
+    CountsLess,
+    /// A row has other content than it should.
+    Differs,
+    /// A row that nobody owes.
+    Invented,
+    /// An owed row never came.
+    Lost,
+    /// A row came again though the saved state had it behind it, or twice in one generation.
+    Repeated,
+    /// Rows of one generation came in another order than the canonical one.
+    OutOfOrder,
+    /// A row is stamped before the output time that was asked for.
+    BeforeStart,
+    /// A shard had not caught up at the end.
+    NotLevel,
+    /// Catch-up took longer or shorter than the formula says.
+    CatchUp,
+    /// Two runs of one case differ.
+    NotDeterministic,
+}
+
+impl Kind {
+    /// The kind's words in slugs and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Refused => "refused",
+            Kind::CheckpointForbidden => "checkpoint-forbidden",
+            Kind::WrongPosition => "wrong-position",
+            Kind::GapNeedless => "gap-needless",
+            Kind::GapTooWide => "gap-too-wide",
+            Kind::GapSilent => "gap-silent",
+            Kind::FailedNeedlessly => "failed-needlessly",
+            Kind::DidNotFail => "did-not-fail",
+            Kind::FailedElsewhere => "failed-elsewhere",
+            Kind::CountsMore => "counted-twice",
+            Kind::CountsLess => "counted-too-little",
+            Kind::Differs => "differs",
+            Kind::Invented => "invented",
+            Kind::Lost => "lost",
+            Kind::Repeated => "repeated",
+            Kind::OutOfOrder => "out-of-order",
+            Kind::BeforeStart => "before-start",
+            Kind::NotLevel => "not-level",
+            Kind::CatchUp => "catch-up",
+            Kind::NotDeterministic => "not-deterministic",
+        }
+    }
+}
+
+/// A claim that did not hold, with the first place where it shows.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Breach {
+    /// Which claim.
+    pub claim: Claim,
+    /// In which way.
+    pub kind: Kind,
+    /// The output concerned, as an index into the plan's outputs.
+    pub output: Option<usize>,
+    /// The output's name; the job's parts where no output is concerned.
+    pub output_name: Arc<str>,
+    /// The operator nearest to the output that keeps state.
+    pub operator: &'static str,
+    /// The shard concerned.
+    pub shard: Option<usize>,
+    /// The generation of the shard in which it shows; 0 before any recovery.
+    pub generation: Option<u32>,
+    /// The fault that led to this generation, by name.
+    pub fault: Option<&'static str>,
+    /// Timestamp of the row concerned, or the moment where no row is.
+    pub at: Timestamp,
+    /// The row that was owed.
+    pub expected: Option<Row>,
+    /// The row that came.
+    pub actual: Option<Row>,
+    /// A right copy of the row had been delivered before.
+    pub copy: bool,
+    /// The rest in words.
+    pub message: String,
+    /// The strongest level that held nevertheless for this output, or for all where none is concerned.
+    pub level: Option<Level>,
+}
+
+/// What makes two breaches the same sort of breach while a case is being shrunk.
+pub type Class = (Claim, &'static str, Kind);
+
+impl Breach {
+    /// Claim, operator and kind.
+    pub fn class(&self) -> Class {
+        (self.claim, self.operator, self.kind)
+    }
+}
+
+/// Judges a run of `case` against the truth of its query, history and ordering.
+pub fn judge(truth: &Truth, case: &Case, run: &Run) -> Verdict {
+    let allowed = Allowed::of(truth, run);
+    let rows = rows::walk(truth, case, run, &allowed);
+    let breach = answers::refusal(truth, run)
+        .or_else(|| answers::breach(truth, run, &allowed))
+        .or_else(|| failure(truth, case, run, &allowed))
+        .or_else(|| rows.first.clone())
+        .or_else(|| answers::catch_up(truth, run));
+    match breach {
+        None => Verdict::Held(Held {
+            levels: level::of_held(truth, run, &allowed, &rows),
+            recoveries: recoveries(run),
+            rows_matched: rows.matched,
+            copies: rows.copies,
+            rows_in_gaps: rows.in_gaps,
+            rows_skipped: rows.skipped,
+        }),
+        Some(mut breach) => {
+            let levels = level::of_outputs(truth, run, &allowed);
+            breach.level = match breach.output {
+                Some(output) => levels[output],
+                // The weakest of all, and none if one held none: `None` is not the least for `min`.
+                None => levels.iter().copied().collect::<Option<Vec<_>>>().and_then(|l| l.into_iter().max()),
+            };
+            Verdict::Broken(Box::new(breach))
+        }
+    }
+}
+
+/// Compares two runs of one case (claim 10).
+pub fn deterministic(truth: &Truth, first: &Run, second: &Run) -> Option<Breach> {
+    if first == second {
+        return None;
+    }
+    let step = first.trace.iter().zip(&second.trace).position(|(a, b)| a != b);
+    let step = step.unwrap_or(first.trace.len().min(second.trace.len()));
+    let at = first.trace.get(step).or(second.trace.get(step)).map_or(Timestamp::MIN, |s| s.at);
+    let shard = first.trace.get(step).and_then(|s| s.shard);
+    let message = format!("step {} of the two runs differs", step + 1);
+    Some(truth.breach(Claim::Deterministic, Kind::NotDeterministic, None, shard, at, message))
+}
+
+fn recoveries(run: &Run) -> Recoveries {
+    let mut counted = Recoveries::default();
+    for report in &run.recoveries {
+        match report.answer.outcome {
+            rewindow_query::Outcome::FromCheckpoint => counted.from_checkpoint += 1,
+            _ => counted.replayed += 1,
+        }
+        counted.announced += u64::from(!report.answer.gaps.is_empty());
+        counted.backlog += report.backlog;
+        counted.backlog_max = counted.backlog_max.max(report.backlog);
+        counted.catch_up_max = counted.catch_up_max.max(report.actual.unwrap_or(Span::ZERO));
+        counted.estimated_max = counted.estimated_max.max(report.estimated);
+    }
+    counted
+}
+
+/// The job fails at the model's timestamp, or not at all (C-FAIL). Not decided where the failing row is
+/// in an announced gap, or in a span that the user's choice of start leaves out.
+fn failure(truth: &Truth, case: &Case, run: &Run, allowed: &Allowed) -> Option<Breach> {
+    let moot = |failure: &Failure| {
+        run.skipped.iter().any(|s| s.from <= failure.at && failure.at < s.until)
+            || (0..truth.shards.len()).any(|shard| allowed.announced_ever(shard, failure.at))
+    };
+    let (kind, at, message) = match (&truth.answer.failure, &run.failure) {
+        (None, None) => return None,
+        (Some(owed), Some(got)) if owed.at == got.at => return None,
+        (owed, got) if owed.iter().chain(got).any(moot) => return None,
+        (None, Some(got)) => (Kind::FailedNeedlessly, got.at, got.message.clone()),
+        (Some(owed), None) => (Kind::DidNotFail, owed.at, owed.message.clone()),
+        (Some(owed), Some(got)) => {
+            let message =
+                format!("failed at {} ({}), expected {} ({})", got.at, got.message, owed.at, owed.message);
+            (Kind::FailedElsewhere, got.at, message)
+        }
+    };
+    let claim = if case.faults.is_empty() { Claim::Agree } else { Claim::Failure };
+    Some(truth.breach(claim, kind, None, None, at, message))
+}

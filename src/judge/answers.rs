@@ -1,0 +1,190 @@
+//! Answers: what a subject said when it was opened, beside what it may say.
+//!
+//! A right row does not excuse a wrong answer: a checkpoint used after a user restart is a breach even
+//! where every row is right (rule 13.3). Gaps are held against the guarantee, which is the model's.
+//! Invariant: what is forgiven later was announced here, and was unavoidable.
+
+use rewindow_model::guarantee::{self, Guarantee, Opened};
+use rewindow_query::{Gap, Outcome, Span, Timestamp};
+use rewindow_world::outcome::{RecoveryReport, Run};
+
+use super::truth::Truth;
+use super::{Breach, Claim, Kind};
+
+/// Gaps of a run: of each shard, what was unavoidable and what was announced, by generation.
+pub(super) struct Allowed {
+    shards: Vec<Vec<Generation>>,
+}
+
+struct Generation {
+    number: u32,
+    unavoidable: Vec<Gap>,
+    announced: Vec<Gap>,
+}
+
+impl Allowed {
+    pub(super) fn of(truth: &Truth, run: &Run) -> Allowed {
+        let mut shards: Vec<Vec<Generation>> = truth.shards.iter().map(|_| Vec::new()).collect();
+        for report in &run.recoveries {
+            if let Some(shard) = shards.get_mut(report.shard) {
+                shard.push(Generation {
+                    number: report.generation,
+                    unavoidable: unavoidable(truth, report),
+                    announced: report.answer.gaps.clone(),
+                });
+            }
+        }
+        Allowed { shards }
+    }
+
+    /// Whether a generation or one before it announced that rows of this timestamp may be affected. What
+    /// was lost once stays lost: later generations may go on from state that lacks it.
+    pub(super) fn announced(&self, shard: usize, generation: u32, at: Timestamp) -> bool {
+        self.generations(shard, generation).any(|g| g.announced.iter().any(|gap| gap.contains(at)))
+    }
+
+    /// Whether any generation announced it.
+    pub(super) fn announced_ever(&self, shard: usize, at: Timestamp) -> bool {
+        self.announced(shard, u32::MAX, at)
+    }
+
+    /// Whether it was unavoidable that rows of this timestamp be affected.
+    pub(super) fn unavoidable(&self, shard: usize, generation: u32, at: Timestamp) -> bool {
+        self.generations(shard, generation).any(|g| g.unavoidable.iter().any(|gap| gap.contains(at)))
+    }
+
+    fn generations(&self, shard: usize, until: u32) -> impl Iterator<Item = &Generation> {
+        let of = self.shards.get(shard).map_or(&[][..], Vec::as_slice);
+        of.iter().filter(move |generation| generation.number <= until)
+    }
+
+    fn generation(&self, report: &RecoveryReport) -> Option<&Generation> {
+        self.shards.get(report.shard)?.iter().find(|g| g.number == report.generation)
+    }
+}
+
+/// The gaps that no subject could have avoided at this opening.
+fn unavoidable(truth: &Truth, report: &RecoveryReport) -> Vec<Gap> {
+    // Most sources have forgotten nothing, and then nothing has to be asked.
+    if report.retained.values().all(|kept| kept.lost_until.is_none()) {
+        return Vec::new();
+    }
+    let opened = Opened {
+        shard: truth.shards[report.shard].clone(),
+        why: report.why,
+        output_from: report.output_from,
+        checkpoint: report.checkpoint.as_ref().map(|saved| (saved.positions.clone(), saved.frontier)),
+        retained: report.retained.clone(),
+    };
+    let given = guarantee::guarantee(&truth.plan, &[opened]);
+    given.into_iter().fold(Vec::new(), |gaps, guarantee| match guarantee {
+        Guarantee::Identical => gaps,
+        Guarantee::IdenticalOutside(more) => Gap::merge([gaps, more].concat()),
+    })
+}
+
+/// A subject that would not open.
+pub(super) fn refusal(truth: &Truth, run: &Run) -> Option<Breach> {
+    let (shard, reason) = run.refused.first()?;
+    let last = run.recoveries.iter().rfind(|r| r.shard == *shard);
+    let at = last.map_or(Timestamp::MIN, |report| report.at);
+    let breach = truth.breach(Claim::Answers, Kind::Refused, None, Some(*shard), at, reason.clone());
+    Some(breach)
+}
+
+/// The first answer that is not allowed.
+pub(super) fn breach(truth: &Truth, run: &Run, allowed: &Allowed) -> Option<Breach> {
+    run.recoveries.iter().find_map(|report| {
+        let (claim, kind, message) = checkpoint(report)
+            .or_else(|| positions(report))
+            .or_else(|| allowed.generation(report).and_then(gaps))?;
+        let mut breach = truth.breach(claim, kind, None, Some(report.shard), report.at, message);
+        (breach.generation, breach.fault) = (Some(report.generation), Some(report.fault));
+        Some(breach)
+    })
+}
+
+type Found = (Claim, Kind, String);
+
+/// A checkpoint may be used after a kill and after an upgrade that reads it, never else (rules 13.1 to
+/// 13.3), and only if there is one.
+fn checkpoint(report: &RecoveryReport) -> Option<Found> {
+    if report.answer.outcome != Outcome::FromCheckpoint {
+        return None;
+    }
+    let message = if !guarantee::may_use_checkpoint(report.why) {
+        format!("it went on from a checkpoint after: {}", report.fault)
+    } else if report.checkpoint.is_none() {
+        "it says it went on from a checkpoint, and there was none".to_owned()
+    } else {
+        return None;
+    };
+    Some((Claim::Answers, Kind::CheckpointForbidden, message))
+}
+
+/// The positions answered name every partition of the shard, lie inside the log, and after a checkpoint
+/// are its own, moved forward only over what the source has forgotten.
+fn positions(report: &RecoveryReport) -> Option<Found> {
+    let wrong = |message: String| Some((Claim::Answers, Kind::WrongPosition, message));
+    for (&(input, partition), kept) in &report.retained {
+        let Some(&position) = report.answer.positions.get(&(input, partition)) else {
+            return wrong(format!("no position for partition {partition} of input {input}"));
+        };
+        if position < kept.first || kept.next < position {
+            let (first, next) = (kept.first, kept.next);
+            return wrong(format!(
+                "position {position} of partition {partition}, the log has {first}..{next}"
+            ));
+        }
+        let saved = report.checkpoint.as_ref().filter(|_| report.answer.outcome == Outcome::FromCheckpoint);
+        let Some(saved) = saved else { continue };
+        let saved = saved.positions.get(&(input, partition)).copied().unwrap_or(0);
+        if position != saved.max(kept.first) {
+            return wrong(format!(
+                "position {position} of partition {partition}, the checkpoint has {saved}, the log begins at {}",
+                kept.first
+            ));
+        }
+    }
+    None
+}
+
+/// What is announced lies inside what was unavoidable.
+fn gaps(generation: &Generation) -> Option<Found> {
+    let inside = |gap: &Gap| {
+        gap.from >= gap.until
+            || generation.unavoidable.iter().any(|u| u.from <= gap.from && gap.until <= u.until)
+    };
+    let wide = generation.announced.iter().find(|gap| !inside(gap))?;
+    let kind = if generation.unavoidable.is_empty() { Kind::GapNeedless } else { Kind::GapTooWide };
+    let unavoidable: Vec<String> =
+        generation.unavoidable.iter().map(|gap| format!("{}..{}", gap.from, gap.until)).collect();
+    let unavoidable = if unavoidable.is_empty() { "nothing".to_owned() } else { unavoidable.join(", ") };
+    let message = format!("it announced {}..{}, unavoidable was {unavoidable}", wide.from, wide.until);
+    Some((Claim::HonestGaps, kind, message))
+}
+
+/// At the end every shard is level again, and a catch-up that was not interrupted took what the formula
+/// says.
+pub(super) fn catch_up(truth: &Truth, run: &Run) -> Option<Breach> {
+    let mut last: Vec<Option<&RecoveryReport>> = vec![None; truth.shards.len()];
+    for report in &run.recoveries {
+        if let Some(slot) = last.get_mut(report.shard) {
+            *slot = Some(report);
+        }
+    }
+    let over = run.failure.is_some() || !run.refused.is_empty();
+    let behind = last.iter().flatten().find(|report| report.actual.is_none() && !over);
+    let (report, kind, message) = match behind {
+        Some(report) => (*report, Kind::NotLevel, "it never caught up".to_owned()),
+        None => {
+            let other = |r: &&RecoveryReport| r.actual.is_some_and(|actual| actual != r.estimated);
+            let report = run.recoveries.iter().find(other)?;
+            let actual = report.actual.unwrap_or(Span::ZERO);
+            (report, Kind::CatchUp, format!("it took {actual}, estimated {}", report.estimated))
+        }
+    };
+    let mut breach = truth.breach(Claim::Live, kind, None, Some(report.shard), report.at, message);
+    (breach.generation, breach.fault) = (Some(report.generation), Some(report.fault));
+    Some(breach)
+}

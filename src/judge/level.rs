@@ -1,0 +1,152 @@
+//! How equal the output was: the named levels of equivalence, from strong to weak.
+//!
+//! Looks only at what was owed and what came, per output, whatever the verdict: a report names the
+//! strongest level that held even where a claim broke.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rewindow_query::{Identity, Row, Value};
+use rewindow_world::outcome::Run;
+
+use super::answers::Allowed;
+use super::rows::Walked;
+use super::truth::Truth;
+
+/// Equivalence of two outputs. The order is from strong to weak.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub enum Level {
+    /// Of every shard the same rows in the same order.
+    ExactSequence,
+    /// For every grouping key the same rows in the same order.
+    PerKeySequence,
+    /// The same rows, each as often.
+    Multiset,
+    /// The same rows after removing copies by identity; all copies equal.
+    AfterRemovingCopies,
+    /// The same after removing copies, outside the announced gaps.
+    DeclaredPartial,
+}
+
+impl Level {
+    /// The level in words, for reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::ExactSequence => "exact sequence",
+            Level::PerKeySequence => "per-key sequence",
+            Level::Multiset => "multiset",
+            Level::AfterRemovingCopies => "same after removing copies",
+            Level::DeclaredPartial => "gap announced, rest identical",
+        }
+    }
+
+    /// The level's sign in tables.
+    pub fn sign(self) -> char {
+        match self {
+            Level::ExactSequence => '=',
+            Level::PerKeySequence | Level::Multiset => '+',
+            Level::AfterRemovingCopies => '#',
+            Level::DeclaredPartial => '~',
+        }
+    }
+}
+
+/// The strongest level per output of a run that held: the walk over the rows has seen nearly all of it.
+pub(super) fn of_held(truth: &Truth, run: &Run, allowed: &Allowed, rows: &Walked) -> Vec<Level> {
+    let level = |output: usize| {
+        if rows.partial[output] {
+            Some(Level::DeclaredPartial)
+        } else if rows.copied[output] {
+            Some(Level::AfterRemovingCopies)
+        } else if rows.ordered[output] {
+            Some(Level::ExactSequence)
+        } else {
+            of_outputs(truth, run, allowed)[output]
+        }
+    };
+    (0..truth.plan.outputs.len()).map(|output| level(output).unwrap_or(Level::DeclaredPartial)).collect()
+}
+
+/// The strongest level that held, per output; `None` where not even the weakest did.
+pub(super) fn of_outputs(truth: &Truth, run: &Run, allowed: &Allowed) -> Vec<Option<Level>> {
+    let mut levels = vec![Some(Level::ExactSequence); truth.plan.outputs.len()];
+    for shard in 0..truth.shards.len() {
+        let mut actual: BTreeMap<usize, Vec<&Row>> = BTreeMap::new();
+        for row in run.deliveries.iter().filter(|d| d.shard == shard).flat_map(|d| &d.rows) {
+            // What is stamped at or after the failure is nobody's.
+            if truth.answer.failure.as_ref().is_none_or(|failure| row.timestamp < failure.at) {
+                actual.entry(row.output).or_default().push(row);
+            }
+        }
+        for &output in &truth.shards[shard].outputs {
+            let rows = actual.remove(&output).unwrap_or_default();
+            let level = of_shard(truth, run, allowed, shard, output, &rows);
+            levels[output] = levels[output].zip(level).map(|(a, b)| a.max(b));
+        }
+    }
+    levels
+}
+
+fn of_shard(
+    truth: &Truth,
+    run: &Run,
+    allowed: &Allowed,
+    shard: usize,
+    output: usize,
+    actual: &[&Row],
+) -> Option<Level> {
+    let owed: Vec<&Row> = truth.owed(shard, output).collect();
+    if owed.iter().copied().eq(actual.iter().copied()) {
+        return Some(Level::ExactSequence);
+    }
+    // Rows that the user left out count only if they came.
+    let came: BTreeMap<Identity, &Row> = actual.iter().map(|row| (row.identity(), *row)).collect();
+    let skipped = |row: &Row| {
+        let left_out = run
+            .skipped
+            .iter()
+            .any(|s| s.shard == shard && s.from <= row.timestamp && row.timestamp < s.until);
+        left_out && !came.contains_key(&row.identity())
+    };
+    let owed: Vec<&Row> = owed.into_iter().filter(|row| !skipped(row)).collect();
+    if owed.iter().eq(actual.iter()) {
+        return Some(Level::ExactSequence);
+    }
+    if by_key(&owed) == by_key(actual) {
+        return Some(Level::PerKeySequence);
+    }
+    if sorted(&owed) == sorted(actual) {
+        return Some(Level::Multiset);
+    }
+    if same_without_copies(&owed, actual) {
+        return Some(Level::AfterRemovingCopies);
+    }
+    let outside = |rows: &[&'_ Row]| -> Vec<Row> {
+        rows.iter()
+            .filter(|row| !allowed.announced_ever(shard, row.timestamp))
+            .map(|row| (*row).clone())
+            .collect()
+    };
+    let (owed, actual) = (outside(&owed), outside(actual));
+    let (owed, actual): (Vec<&Row>, Vec<&Row>) = (owed.iter().collect(), actual.iter().collect());
+    same_without_copies(&owed, &actual).then_some(Level::DeclaredPartial)
+}
+
+fn by_key<'a>(rows: &[&'a Row]) -> BTreeMap<Arc<[Value]>, Vec<&'a Row>> {
+    let mut keys: BTreeMap<Arc<[Value]>, Vec<&Row>> = BTreeMap::new();
+    rows.iter().for_each(|row| keys.entry(row.key.clone()).or_default().push(row));
+    keys
+}
+
+fn sorted<'a>(rows: &[&'a Row]) -> Vec<(Identity, &'a rewindow_query::Record)> {
+    let mut rows: Vec<_> = rows.iter().map(|row| (row.identity(), &*row.record)).collect();
+    rows.sort();
+    rows
+}
+
+/// Whether the rows are the same after removing copies, and every copy equals the row it copies.
+fn same_without_copies(owed: &[&Row], actual: &[&Row]) -> bool {
+    let owed: BTreeMap<Identity, &Row> = owed.iter().map(|row| (row.identity(), *row)).collect();
+    let came: BTreeMap<Identity, &Row> = actual.iter().map(|row| (row.identity(), *row)).collect();
+    owed.len() == came.len() && actual.iter().all(|row| owed.get(&row.identity()) == Some(row))
+}

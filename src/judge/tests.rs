@@ -1,0 +1,312 @@
+//! Hand-made runs, each wrong in one way, and what the judge says of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rewindow_query::{
+    Entry, Failure, Gap, History, Ordering, Outcome, Payload, Policy, Recovered, Retained, Row, Span,
+    Timestamp, Value, Why,
+};
+use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind};
+use rewindow_world::outcome::{CheckpointRecord, Delivery, RecoveryReport, Run, Skipped};
+
+use super::*;
+
+const BEGIN: Timestamp = Timestamp(63_839_664_000 * rewindow_query::time::SECOND);
+
+fn at(seconds: i64) -> Timestamp {
+    BEGIN.plus(Span::seconds(seconds))
+}
+
+/// Events of two keys at seconds 1 to 6, counted in tumbling windows of two seconds: six rows.
+fn case() -> Case {
+    let entry = |offset: i64| {
+        let members = [
+            (Arc::from("t"), Value::text(at(offset + 1).to_string())),
+            (Arc::from("k"), Value::text(if offset % 2 == 0 { "a" } else { "b" })),
+        ];
+        Entry {
+            input: 0,
+            partition: 0,
+            offset: offset.unsigned_abs(),
+            arrival: at(offset + 1),
+            payload: Payload::Event(Arc::new(members.into_iter().collect())),
+        }
+    };
+    Case {
+        name: "hand made".to_owned(),
+        query:
+            "SELECT k, COUNT(*) AS c INTO counts FROM a TIMESTAMP BY t GROUP BY k, TumblingWindow(second, 2)"
+                .into(),
+        inputs: vec![CaseInput { name: "a".to_owned(), partitions: 1 }],
+        ordering: Ordering { late: Span::ZERO, out_of_order: Span::ZERO, policy: Policy::Adjust },
+        deployment: Deployment {
+            nodes: 1,
+            checkpoint_interval: Span::seconds(2),
+            poll_interval: Span::seconds(1),
+            batch: 10,
+            rate: 10,
+            retention: None,
+            heartbeat: Span::seconds(60),
+        },
+        history: Arc::new(History { entries: (0..6).map(entry).collect() }),
+        faults: vec![Fault { at: at(5), kind: FaultKind::NodeKill { node: 0, down: Span::ZERO } }],
+    }
+}
+
+fn delivery(generation: u32, rows: &[Row]) -> Delivery {
+    Delivery { at: at(4), node: 0, shard: 0, generation, rows: rows.to_vec() }
+}
+
+/// A kill after the first four rows; the checkpoint's frontier lies before the third and fourth.
+fn kill() -> RecoveryReport {
+    RecoveryReport {
+        at: at(5),
+        node: 0,
+        shard: 0,
+        generation: 1,
+        why: Why::AfterKill,
+        fault: "node kill",
+        output_from: Timestamp::MIN,
+        checkpoint: Some(CheckpointRecord {
+            at: at(2),
+            positions: BTreeMap::from([((0, 0), 2)]),
+            frontier: at(4),
+        }),
+        answer: Recovered {
+            outcome: Outcome::FromCheckpoint,
+            positions: BTreeMap::from([((0, 0), 2)]),
+            gaps: Vec::new(),
+        },
+        retained: BTreeMap::from([((0, 0), Retained { first: 0, next: 5, lost_until: None })]),
+        backlog: 3,
+        estimated: Span::seconds(1),
+        actual: Some(Span::seconds(1)),
+    }
+}
+
+struct Scene {
+    truth: Truth,
+    case: Case,
+    rows: Vec<Row>,
+    run: Run,
+}
+
+/// A run that held: rows 0 to 3, the kill, rows 2 to 5.
+fn scene() -> Scene {
+    let case = case();
+    let truth = Truth::of(&case).unwrap();
+    let rows = truth.answer.rows.clone();
+    assert_eq!(rows.len(), 6);
+    let run = Run {
+        deliveries: vec![delivery(0, &rows[..4]), delivery(1, &rows[2..])],
+        recoveries: vec![kill()],
+        ..Run::default()
+    };
+    Scene { truth, case, rows, run }
+}
+
+impl Scene {
+    fn held(&self) -> Held {
+        match judge(&self.truth, &self.case, &self.run) {
+            Verdict::Held(held) => held,
+            Verdict::Broken(breach) => panic!("{breach:?}"),
+        }
+    }
+
+    fn broken(&self) -> (Claim, Kind, Option<Level>) {
+        let verdict = judge(&self.truth, &self.case, &self.run);
+        let breach = verdict.breach().expect("a breach");
+        assert!(breach.operator == "tumbling", "{breach:?}");
+        (breach.claim, breach.kind, breach.level)
+    }
+
+    /// The source has forgotten the third entry before the recovery, whatever is announced.
+    fn forget(&mut self, announced: Vec<Gap>) {
+        let report = &mut self.run.recoveries[0];
+        report.retained.insert((0, 0), Retained { first: 3, next: 5, lost_until: Some(at(3)) });
+        report.answer.positions.insert((0, 0), 3);
+        report.answer.gaps = announced;
+    }
+}
+
+fn with_count(row: &Row, count: i64) -> Row {
+    let members = row.record.members().iter().map(|(name, value)| match &**name {
+        "c" => (name.clone(), Value::Int(count)),
+        _ => (name.clone(), value.clone()),
+    });
+    Row { record: Arc::new(members.collect()), ..row.clone() }
+}
+
+#[test]
+fn copies_after_a_checkpoint_hold() {
+    let held = scene().held();
+    assert_eq!(held.levels, [Level::AfterRemovingCopies]);
+    assert_eq!((held.rows_matched, held.copies, held.recoveries.from_checkpoint), (8, 2, 1));
+}
+
+#[test]
+fn an_uninterrupted_run_is_the_exact_sequence() {
+    let mut scene = scene();
+    scene.case.faults.clear();
+    scene.run = Run { deliveries: vec![delivery(0, &scene.rows)], ..Run::default() };
+    assert_eq!(scene.held().levels, [Level::ExactSequence]);
+    scene.run.deliveries[0].rows.pop();
+    assert_eq!(scene.broken(), (Claim::Agree, Kind::Lost, None));
+}
+
+#[test]
+fn rows_lost_invented_and_wrong_are_told_apart() {
+    let mut missing = scene();
+    missing.run.deliveries[1].rows.remove(2);
+    assert_eq!(missing.broken(), (Claim::Recover, Kind::Lost, None));
+
+    let mut extra = scene();
+    let invented = Row { ordinal: 7, ..extra.rows[4].clone() };
+    extra.run.deliveries[1].rows.insert(3, invented);
+    assert_eq!(extra.broken(), (Claim::Recover, Kind::Invented, None));
+
+    for (count, kind) in [(9, Kind::CountsMore), (0, Kind::CountsLess)] {
+        let mut wrong = scene();
+        wrong.run.deliveries[1].rows[3] = with_count(&wrong.rows[5], count);
+        assert_eq!(wrong.broken(), (Claim::Recover, kind, None));
+    }
+}
+
+#[test]
+fn a_copy_that_is_no_copy_is_a_breach() {
+    let mut scene = scene();
+    scene.run.deliveries[1].rows[0] = with_count(&scene.rows[2], 9);
+    assert_eq!(scene.broken(), (Claim::Recover, Kind::CountsMore, None));
+    let verdict = judge(&scene.truth, &scene.case, &scene.run);
+    assert!(verdict.breach().unwrap().copy);
+    assert_eq!(verdict.breach().unwrap().fault, Some("node kill"));
+}
+
+#[test]
+fn order_inside_a_generation_is_kept() {
+    let mut scene = scene();
+    scene.run.deliveries[1].rows.swap(2, 3);
+    let (claim, kind, level) = scene.broken();
+    assert_eq!((claim, kind), (Claim::Delivery, Kind::OutOfOrder));
+    assert_eq!(level, Some(Level::AfterRemovingCopies), "nothing is lost by it");
+}
+
+#[test]
+fn only_rows_behind_the_checkpoint_come_again() {
+    let mut again = scene();
+    again.run.deliveries[1] = delivery(1, &again.rows);
+    assert_eq!((again.broken().0, again.broken().1), (Claim::Delivery, Kind::Repeated));
+
+    let mut twice = scene();
+    twice.run.deliveries.push(delivery(1, &twice.rows[5..]));
+    assert_eq!((twice.broken().0, twice.broken().1), (Claim::Delivery, Kind::Repeated));
+
+    let mut early = scene();
+    early.run.recoveries[0].output_from = at(6);
+    early.run.recoveries[0].checkpoint = None;
+    early.run.recoveries[0].answer.outcome = Outcome::Replayed { from: at(0) };
+    assert_eq!((early.broken().0, early.broken().1), (Claim::Delivery, Kind::BeforeStart));
+}
+
+#[test]
+fn a_gap_is_announced_or_a_breach() {
+    let unavoidable = {
+        let mut probe = scene();
+        probe.forget(Vec::new());
+        answers::Allowed::of(&probe.truth, &probe.run)
+    };
+    let from = (0..100).map(at).find(|&t| unavoidable.unavoidable(0, 1, t)).unwrap();
+    let until = (0..10_000).map(at).filter(|&t| unavoidable.unavoidable(0, 1, t)).max().unwrap();
+    let gap = Gap { from, until: until.plus(Span::TICK) };
+
+    // The third entry is gone, so the first row behind the checkpoint lacks it.
+    let lossy = |announced: Vec<Gap>| {
+        let mut scene = scene();
+        scene.forget(announced);
+        scene.run.deliveries = vec![delivery(0, &scene.rows[..2]), delivery(1, &scene.rows[3..])];
+        scene
+    };
+    let held = lossy(vec![gap]).held();
+    assert_eq!(
+        (held.levels, held.rows_in_gaps, held.recoveries.announced),
+        (vec![Level::DeclaredPartial], 1, 1)
+    );
+    assert_eq!(lossy(Vec::new()).broken(), (Claim::HonestGaps, Kind::GapSilent, None));
+    let wide = Gap { from: gap.from.minus(Span::TICK), until: gap.until };
+    assert_eq!(
+        (lossy(vec![wide]).broken().0, lossy(vec![wide]).broken().1),
+        (Claim::HonestGaps, Kind::GapTooWide)
+    );
+
+    let mut needless = scene();
+    needless.run.recoveries[0].answer.gaps = vec![gap];
+    assert_eq!(needless.broken(), (Claim::HonestGaps, Kind::GapNeedless, Some(Level::AfterRemovingCopies)));
+}
+
+#[test]
+fn right_rows_do_not_excuse_a_wrong_answer() {
+    let mut restart = scene();
+    restart.run.recoveries[0].why = Why::UserRestart;
+    restart.run.recoveries[0].fault = "restart";
+    assert_eq!((restart.broken().0, restart.broken().1), (Claim::Answers, Kind::CheckpointForbidden));
+
+    let mut none = scene();
+    none.run.recoveries[0].checkpoint = None;
+    assert_eq!((none.broken().0, none.broken().1), (Claim::Answers, Kind::CheckpointForbidden));
+
+    for position in [1, 3, 6] {
+        let mut moved = scene();
+        moved.run.recoveries[0].answer.positions.insert((0, 0), position);
+        assert_eq!((moved.broken().0, moved.broken().1), (Claim::Answers, Kind::WrongPosition));
+    }
+
+    let mut refused = scene();
+    refused.run.refused.push((0, "cannot".to_owned()));
+    assert_eq!((refused.broken().0, refused.broken().1), (Claim::Answers, Kind::Refused));
+}
+
+#[test]
+fn catch_up_is_as_estimated() {
+    let mut late = scene();
+    late.run.recoveries[0].actual = Some(Span::seconds(2));
+    assert_eq!((late.broken().0, late.broken().1), (Claim::Live, Kind::CatchUp));
+    late.run.recoveries[0].actual = None;
+    assert_eq!((late.broken().0, late.broken().1), (Claim::Live, Kind::NotLevel));
+}
+
+#[test]
+fn what_the_user_left_out_is_not_owed_but_must_be_right() {
+    let mut skipped = scene();
+    skipped.run.skipped.push(Skipped { shard: 0, from: at(6), until: at(7) });
+    skipped.run.deliveries[1].rows.truncate(2);
+    assert_eq!((skipped.held().rows_skipped, skipped.held().levels), (2, vec![Level::AfterRemovingCopies]));
+    skipped.run.deliveries[1].rows.push(with_count(&skipped.rows[4], 9));
+    assert_eq!((skipped.broken().0, skipped.broken().1), (Claim::Recover, Kind::CountsMore));
+}
+
+#[test]
+fn the_job_fails_exactly_when_it_must() {
+    let mut needless = scene();
+    needless.run.failure = Some(Failure { at: at(6), message: "overflow".to_owned() });
+    let verdict = judge(&needless.truth, &needless.case, &needless.run);
+    assert_eq!(verdict.breach().map(|b| (b.claim, b.kind)), Some((Claim::Failure, Kind::FailedNeedlessly)));
+
+    let mut owed = scene();
+    owed.truth.answer.failure = Some(Failure { at: at(6), message: "overflow".to_owned() });
+    let verdict = judge(&owed.truth, &owed.case, &owed.run);
+    assert_eq!(verdict.breach().map(|b| b.kind), Some(Kind::DidNotFail));
+    owed.run.failure = Some(Failure { at: at(7), message: "other words".to_owned() });
+    let verdict = judge(&owed.truth, &owed.case, &owed.run);
+    assert_eq!(verdict.breach().map(|b| b.kind), Some(Kind::FailedElsewhere));
+}
+
+#[test]
+fn two_runs_that_differ_are_told_by_the_first_step() {
+    let scene = scene();
+    assert_eq!(deterministic(&scene.truth, &scene.run, &scene.run), None);
+    let mut other = scene.run.clone();
+    other.entries_fed += 1;
+    let breach = deterministic(&scene.truth, &scene.run, &other).unwrap();
+    assert_eq!((breach.claim, breach.kind), (Claim::Deterministic, Kind::NotDeterministic));
+}

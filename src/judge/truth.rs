@@ -1,0 +1,157 @@
+//! The truth: what a case owes, prepared once for a query, a history and an ordering.
+//!
+//! The rows are the model's; here they are only put in place: which shard owes which row, and where in
+//! the order of its output. Deployment and faults play no part, so one truth serves a whole campaign.
+//! Invariant: every owed row belongs to exactly one shard, at one place.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rewindow_model::Answer;
+use rewindow_query::plan::Op;
+use rewindow_query::{Entry, History, Identity, Plan, QueryError, Row, Shard, Timestamp};
+use rewindow_world::case::Case;
+
+use super::{Breach, Claim, Kind};
+
+/// What a case owes.
+#[derive(Clone, Debug)]
+pub struct Truth {
+    /// The analysed query.
+    pub plan: Arc<Plan>,
+    /// The model's answer to the whole history.
+    pub answer: Answer,
+    /// The parts of the job.
+    pub shards: Vec<Shard>,
+    /// Partitions of each input of the plan.
+    pub partitions: Vec<u32>,
+    /// Of each row of the answer: shard and place among the rows of its (shard, output).
+    places: Vec<(usize, usize)>,
+    /// Rows of each (shard, output), as indices into the answer, in canonical order.
+    sequences: BTreeMap<(usize, usize), Vec<usize>>,
+    /// The row of an identity.
+    index: BTreeMap<Identity, usize>,
+}
+
+impl Truth {
+    /// The truth of a case. A stream that the plan reads and the case does not declare is empty.
+    ///
+    /// # Errors
+    /// The query is refused.
+    pub fn of(case: &Case) -> Result<Truth, QueryError> {
+        let names: Vec<String> = case.inputs.iter().map(|input| input.name.clone()).collect();
+        let plan = rewindow_query::analyse(&case.query, Some(&names))?;
+        Ok(Truth::of_plan(Arc::new(plan), case))
+    }
+
+    /// The truth of a case whose query is analysed already.
+    pub fn of_plan(plan: Arc<Plan>, case: &Case) -> Truth {
+        let (partitions, history) = own_inputs(&plan, case);
+        let answer = rewindow_model::answer(&plan, &case.ordering, &partitions, &history);
+        Truth::from_answer(plan, answer, partitions)
+    }
+
+    /// A truth from an answer, whoever gave it: without a model, an uninterrupted run of the subject.
+    /// Rows that belong to no shard are owed by nobody.
+    pub fn from_answer(plan: Arc<Plan>, answer: Answer, partitions: Vec<u32>) -> Truth {
+        let shards = plan.shards(&partitions);
+        let mut sequences: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
+        let mut places = Vec::with_capacity(answer.rows.len());
+        let mut index = BTreeMap::new();
+        for (at, row) in answer.rows.iter().enumerate() {
+            let shard = shard_of(&shards, row).unwrap_or(usize::MAX);
+            let sequence = sequences.entry((shard, row.output)).or_default();
+            places.push((shard, sequence.len()));
+            sequence.push(at);
+            index.insert(row.identity(), at);
+        }
+        Truth { plan, answer, shards, partitions, places, sequences, index }
+    }
+
+    /// The rows that a shard owes to an output, in canonical order.
+    pub fn owed(&self, shard: usize, output: usize) -> impl Iterator<Item = &Row> {
+        self.sequence(shard, output).iter().map(|&row| &self.answer.rows[row])
+    }
+
+    /// The shard that owes a row of the answer.
+    pub fn shard_of(&self, row: usize) -> usize {
+        self.places[row].0
+    }
+
+    /// The owed row of an identity, as an index into the answer.
+    pub fn find(&self, row: &Row) -> Option<usize> {
+        self.index.get(&row.identity()).copied()
+    }
+
+    /// The operator nearest to an output that keeps state; `ordering` where none but the source does.
+    pub fn operator(&self, output: usize) -> &'static str {
+        let mut front = vec![self.plan.outputs[output].node];
+        while let Some(id) = front.first().copied() {
+            front.remove(0);
+            let node = &self.plan.nodes[id];
+            match node.op {
+                Op::Group(_) | Op::Join(_) | Op::Lag(_) | Op::Last(_) | Op::IsFirst(_) => {
+                    return node.op.name();
+                }
+                Op::Source(_) | Op::Filter(_) | Op::Project(_) | Op::Union => front.extend(&node.inputs),
+            }
+        }
+        "ordering"
+    }
+
+    pub(super) fn sequence(&self, shard: usize, output: usize) -> &[usize] {
+        self.sequences.get(&(shard, output)).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn place(&self, row: usize) -> usize {
+        self.places[row].1
+    }
+
+    /// A breach with what the truth knows filled in.
+    pub(crate) fn breach(
+        &self,
+        claim: Claim,
+        kind: Kind,
+        output: Option<usize>,
+        shard: Option<usize>,
+        at: Timestamp,
+        message: String,
+    ) -> Breach {
+        let nearest = output.or_else(|| shard.and_then(|s| self.shards.get(s)?.outputs.first().copied()));
+        let name = |output: usize| self.plan.outputs[output].name.clone();
+        Breach {
+            claim,
+            kind,
+            output,
+            output_name: nearest.map_or_else(|| Arc::from("job"), name),
+            operator: nearest.map_or("job", |output| self.operator(output)),
+            shard,
+            generation: None,
+            fault: None,
+            at,
+            expected: None,
+            actual: None,
+            copy: false,
+            message,
+            level: None,
+        }
+    }
+}
+
+fn shard_of(shards: &[Shard], row: &Row) -> Option<usize> {
+    shards.iter().position(|s| s.partition == row.partition && s.outputs.contains(&row.output))
+}
+
+/// Partitions and history in the numbering of the plan's inputs; streams the plan does not read are left
+/// out.
+pub(crate) fn own_inputs(plan: &Plan, case: &Case) -> (Vec<u32>, History) {
+    let own: Vec<Option<usize>> = case.inputs.iter().map(|input| plan.input(&input.name)).collect();
+    let mut partitions = vec![1; plan.inputs.len()];
+    for (input, own) in case.inputs.iter().zip(&own) {
+        if let Some(own) = own {
+            partitions[*own] = input.partitions;
+        }
+    }
+    let renumber = |entry: &Entry| Some(Entry { input: own.get(entry.input).copied()??, ..entry.clone() });
+    (partitions, History { entries: case.history.entries.iter().filter_map(renumber).collect() })
+}

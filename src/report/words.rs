@@ -1,0 +1,77 @@
+//! The words of a report: kinds, faults and rows as a reader says them.
+
+use rewindow_query::Row;
+
+use crate::judge::{Breach, Kind};
+
+/// The finding in one sentence: `` `six_hours` counts an entry twice after a node kill ``.
+pub fn title(breach: &Breach) -> String {
+    let what = match breach.kind {
+        Kind::Refused => "will not open",
+        Kind::CheckpointForbidden => "uses a checkpoint it must not use",
+        Kind::WrongPosition => "goes on from a wrong position",
+        Kind::GapNeedless => "announces a gap where nothing was lost",
+        Kind::GapTooWide => "announces a wider gap than was unavoidable",
+        Kind::GapSilent => "gives incomplete rows without saying so",
+        Kind::FailedNeedlessly => "fails where it must not",
+        Kind::DidNotFail => "does not fail where it must",
+        Kind::FailedElsewhere => "fails at the wrong row",
+        Kind::CountsMore => "counts an entry twice",
+        Kind::CountsLess => "leaves out an entry",
+        Kind::Differs => "gives a wrong row",
+        Kind::Invented => "gives a row nobody owes",
+        Kind::Lost => "loses a row",
+        Kind::Repeated => "repeats a row without need",
+        Kind::OutOfOrder => "gives rows out of order",
+        Kind::BeforeStart => "gives a row from before its start",
+        Kind::NotLevel => "never catches up",
+        Kind::CatchUp => "catches up in another time than estimated",
+        Kind::NotDeterministic => "differs from one run to the next",
+    };
+    let after = match breach.fault {
+        None => String::new(),
+        Some(fault) => format!(" after {}", with_article(fault)),
+    };
+    format!("`{}` {what}{after}", breach.output_name)
+}
+
+fn with_article(fault: &str) -> &str {
+    match fault {
+        "node kill" => "a node kill",
+        "os upgrade" => "an OS upgrade",
+        "upgrade, state" => "a service upgrade with state",
+        "upgrade, replay" => "a service upgrade without state",
+        "restart" => "a user restart",
+        "retention" => "the source forgot",
+        other => other,
+    }
+}
+
+/// A row in short: `(us, count 2)`; the first column bare where it is a key.
+pub(super) fn short(row: &Row) -> String {
+    let keys = row.key.len();
+    let members = row.record.members().iter().enumerate().map(|(index, (name, value))| {
+        let value = match value {
+            rewindow_query::Value::Text(text) => text.to_string(),
+            other => other.to_string(),
+        };
+        if index < keys && row.key.contains(&row.record.members()[index].1) {
+            value
+        } else {
+            format!("{name} {value}")
+        }
+    });
+    clip(&format!("({})", members.collect::<Vec<_>>().join(", ")), 60)
+}
+
+/// Text for one cell: on one line, no bars that would end it, at most so many characters.
+pub(super) fn cell(text: &str) -> String {
+    clip(text, 120).replace('|', "\\|").replace(['\n', '\r'], " ")
+}
+
+pub(super) fn clip(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most - 1).chain(['…']).collect()
+}
