@@ -39,14 +39,14 @@ pub(crate) fn aggregate(
 ) -> Result<Value, Failure> {
     let present: Vec<(Timestamp, &Value)> =
         arguments.iter().copied().filter(|(_, value)| !value.is_null()).collect();
-    let mut values: Vec<&Value> = present.iter().map(|(_, value)| *value).collect();
-    if call.distinct {
-        let mut seen = BTreeSet::new();
-        values.retain(|value| seen.insert(distinct(value)));
-    }
+    let values: Vec<&Value> = present.iter().map(|(_, value)| *value).collect();
     let fail = |message: &str| Failure { at: end, message: message.to_owned() };
     match call.function {
         Aggregate::Count if call.argument.is_none() => Ok(count(arguments.len())),
+        Aggregate::Count if call.distinct => {
+            let distinct: BTreeSet<Value> = values.into_iter().map(distinct).collect();
+            Ok(count(distinct.len()))
+        }
         Aggregate::Count => Ok(count(values.len())),
         _ if values.is_empty() => Ok(Value::Null),
         Aggregate::Sum if values.iter().all(|value| matches!(value, Value::Int(_))) => {

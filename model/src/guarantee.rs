@@ -18,7 +18,6 @@
 
 use std::collections::BTreeMap;
 
-use rewindow_query::plan::{Op, Window};
 use rewindow_query::{Gap, Outcome, Plan, Retained, Shard, Span, Timestamp, Why};
 
 /// What happened when a shard was opened, as an observer outside of it knows it.
@@ -108,28 +107,6 @@ pub fn replay_from(plan: &Plan, shard: &Shard, output_from: Timestamp) -> Timest
 /// The longest lookback of the shard's outputs, at least a tick: rows at `t` depend on entries stamped in
 /// `(t - reach, t]`.
 fn reach(plan: &Plan, shard: &Shard) -> Span {
-    let lookbacks = shard.outputs.iter().map(|&output| lookback(plan, plan.outputs[output].node));
+    let lookbacks = shard.outputs.iter().map(|&output| plan.lookback(output));
     lookbacks.fold(Span::TICK, Span::max)
-}
-
-/// Rule 12.4, added along the longest path.
-fn lookback(plan: &Plan, id: usize) -> Span {
-    let node = &plan.nodes[id];
-    let own = match &node.op {
-        Op::Source(_) | Op::Filter(_) | Op::Project(_) | Op::Union => Span::ZERO,
-        Op::Group(group) => match group.window {
-            Window::Tumbling { size, .. } | Window::Hopping { size, .. } => size,
-            // Its row at `ts + size` is there because the event leaves.
-            Window::Sliding { size } => size.plus(Span::TICK),
-        },
-        Op::Lag(lag) => lag.limit,
-        Op::Last(last) => last.limit,
-        Op::IsFirst(isfirst) => isfirst.interval,
-        Op::Join(join) => {
-            let units = join.bound.high.max(0) + (-join.bound.low).max(0) + 1;
-            Span(units.saturating_mul(join.bound.unit.fixed().map_or(0, |unit| unit.0)))
-        }
-    };
-    let before = node.inputs.iter().map(|&input| lookback(plan, input)).max();
-    own.plus(before.unwrap_or(Span::ZERO))
 }
