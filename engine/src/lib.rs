@@ -4,11 +4,17 @@
 //! gives rows as soon as the watermark makes them certain. It knows nothing of the world: it reads no
 //! clock, rolls no dice, and learns of a failure only by being opened again (`recovery`).
 
+pub mod aggregate;
 pub mod batch;
 pub mod codec;
 pub mod column;
 pub mod eval;
 pub mod exact;
+pub mod extremes;
+pub mod grouping;
+pub mod hopping;
 pub mod operator;
 pub mod plant;
+pub mod sliding;
 pub mod slots;
+pub mod tumbling;
