@@ -13,4 +13,6 @@ pub mod pool;
 pub mod report;
 pub mod shrink;
 pub mod text;
+#[cfg(test)]
+mod toy;
 pub mod trial;

@@ -8,6 +8,8 @@ mod json;
 mod markdown;
 mod read;
 mod state;
+#[cfg(test)]
+mod tests;
 mod timeline;
 mod words;
 

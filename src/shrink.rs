@@ -7,6 +7,8 @@
 
 mod entries;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod times;
 
 use rewindow_world::case::Case;

@@ -1,0 +1,104 @@
+//! A report says what happened and gives its case back.
+
+use super::*;
+use crate::judge::{Truth, Verdict};
+use crate::shrink::Shrunk;
+use crate::toy::{self, Toy, Wrong};
+use crate::trial::{shrink_trial, trial};
+
+struct Written {
+    shrunk: Shrunk,
+    markdown: String,
+    json: String,
+}
+
+fn written(wrong: Wrong) -> Written {
+    let mut case = toy::case(120);
+    case.faults.truncate(2);
+    let truth = Truth::of(&case).unwrap();
+    let (_, verdict) = trial(&truth, &case, &Toy::new(&truth.plan, &case, wrong), false);
+    let Verdict::Broken(breach) = verdict else { panic!("{verdict:?}") };
+    let make = move |plan: &_, case: &_| -> Box<dyn rewindow_world::subject::Subject> {
+        Box::new(Toy::new(plan, case, wrong))
+    };
+    let shrunk = shrink_trial(&truth, &case, &breach, &make, 10_000);
+    let truth = Truth::of(&shrunk.case).unwrap();
+    let toy = Toy::new(&truth.plan, &shrunk.case, wrong);
+    let (run, _) = trial(&truth, &shrunk.case, &toy, true);
+    let state = first_difference(&truth, &shrunk.case, &shrunk.breach, &toy);
+    let origin = Origin { driver: "random search".to_owned(), seed: Some(0x8f21_c0de), case: Some(61) };
+    let finding = Finding {
+        case: &shrunk.case,
+        truth: &truth,
+        run: &run,
+        breach: &shrunk.breach,
+        origin: &origin,
+        shrinking: Some((&shrunk).into()),
+        state: state.as_ref(),
+        replay: "rewindow replay report.md",
+    };
+    let (markdown, json) = (markdown(&finding), json(&finding));
+    Written { shrunk, markdown, json }
+}
+
+#[test]
+fn a_report_gives_its_case_back() {
+    let Written { shrunk, markdown, .. } = written(Wrong::CountsTwice);
+    assert_eq!(read(&markdown).as_ref(), Ok(&shrunk.case), "{markdown}");
+    assert_eq!(read(&markdown.replace('\n', "\r\n")).as_ref(), Ok(&shrunk.case), "line ends do not matter");
+    let quoted = format!("Somebody wrote:\n\n{markdown}\n\nand it is true.\n");
+    assert_eq!(read(&quoted).as_ref(), Ok(&shrunk.case));
+    assert_eq!(read(&shrunk.case.to_toml()), Ok(shrunk.case), "a bare case file is read too");
+}
+
+#[test]
+fn a_report_says_what_happened() {
+    let Written { markdown, json, .. } = written(Wrong::CountsTwice);
+    let block = markdown.find("```toml").unwrap();
+    assert!(markdown[..block].lines().count() <= 60);
+    for part in [
+        "# `counts` counts an entry twice after a node kill",
+        "c 2",
+        "the uninterrupted run says",
+        "**node kill, node 0",
+        "**restores** what it saved",
+        "First difference in state, right after the restore: `toy/0/0` is `0 0 `, should be `0 `.",
+        "Strongest level that held: none. Minimal: no event and no fault can be left out",
+        "found by random search, seed 8f21c0de, case 61 · rewindow",
+        "fingerprint tumbling-counted-twice-",
+    ] {
+        assert!(markdown.contains(part), "`{part}` is missing:\n{markdown}");
+    }
+    assert_eq!(markdown.lines().last(), Some("rewindow replay report.md"));
+    assert_eq!(written(Wrong::CountsTwice).markdown, markdown, "same finding, same bytes");
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&value["kind"], &value["version"]), (&"counted-twice".into(), &1.into()));
+}
+
+#[test]
+fn other_bugs_have_other_fingerprints() {
+    let of = |wrong| {
+        let Written { shrunk, .. } = written(wrong);
+        crate::fingerprint::fingerprint(&shrunk.breach, &shrunk.case)
+    };
+    let (twice, forgets) = (of(Wrong::CountsTwice), of(Wrong::Forgets));
+    assert_ne!(twice, forgets);
+    assert!(
+        forgets.starts_with("tumbling-lost-") || forgets.starts_with("tumbling-counted-too-little-"),
+        "{forgets}"
+    );
+}
+
+#[test]
+fn what_is_no_report_is_refused_by_name() {
+    let code = |text: &str| read(text).map(|_| ()).map_err(|error| error.code());
+    assert_eq!(code(""), Err("not-a-report"));
+    assert_eq!(code("# a title\n\nand no case\n"), Err("not-a-report"));
+    assert_eq!(code("```toml\nformat = 1\n"), Err("unreadable-case"), "the fence is never closed");
+    assert_eq!(code("```toml\nformat = 1\n```\n"), Err("unreadable-case"));
+    assert_eq!(code("format = 99\n"), Err("unreadable-case"));
+    let ReadError::UnreadableCase(error) = read("a\nb\n```toml\nformat = 99\n```\n").unwrap_err() else {
+        panic!("another error")
+    };
+    assert_eq!(error.place, Some((4, 1)), "lines count from the beginning of the report");
+}
