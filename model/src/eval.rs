@@ -6,13 +6,14 @@
 
 use std::cmp::Ordering;
 
-use rewindow_query::expr::{BinaryOp, CompareOp, Expr, Function, Predicate};
+use rewindow_query::expr::{CompareOp, Expr, Function, Predicate};
 use rewindow_query::value::compare_int_float;
 use rewindow_query::{Timestamp, Value};
 
-use crate::cast::{cast, to_text, whole};
-use crate::dates;
+use crate::arithmetic::{Number, binary, bitnot, negate, number};
+use crate::cast::cast;
 use crate::fact::Fact;
+use crate::functions::{call, text};
 use crate::like::like;
 
 /// The value of an expression for a row.
@@ -29,12 +30,7 @@ pub(crate) fn evaluate(expr: &Expr, row: &Fact) -> Result<Value, String> {
             _ => Value::Null, // A-FIELD-OF-NULL
         }),
         Expr::Negate(of) => negate(&evaluate(of, row)?),
-        Expr::BitNot(of) => match evaluate(of, row)? {
-            Value::Null => Ok(Value::Null),
-            Value::Bit(bit) => Ok(Value::Bit(!bit)),
-            Value::Int(int) => Ok(Value::Int(!int)),
-            other => Err(format!("~ of {other}, which is no bigint")),
-        },
+        Expr::BitNot(of) => bitnot(&evaluate(of, row)?),
         Expr::Binary(op, left, right) => binary(*op, &evaluate(left, row)?, &evaluate(right, row)?),
         Expr::Case(branches, otherwise) => {
             for (condition, value) in branches {
@@ -137,21 +133,6 @@ fn is_in(expr: &Expr, list: &[Expr], negated: bool, row: &Fact) -> Result<bool, 
     Ok(negated)
 }
 
-/// A number as the operators see it: a bit counts as bigint 0 or 1 (C-ARITH, C-COMPARE).
-enum Number {
-    Int(i64),
-    Float(f64),
-}
-
-fn number(value: &Value) -> Option<Number> {
-    match value {
-        Value::Bit(bit) => Some(Number::Int((*bit).into())),
-        Value::Int(int) => Some(Number::Int(*int)),
-        Value::Float(float) => Some(Number::Float(*float)),
-        _ => None,
-    }
-}
-
 /// C-COMPARE: whether the comparison holds; never with NULL or between what does not compare.
 pub(crate) fn compare(op: CompareOp, left: &Value, right: &Value) -> bool {
     let order = match (left, right) {
@@ -187,184 +168,5 @@ pub(crate) fn order(left: &Value, right: &Value) -> Option<Ordering> {
             (Number::Float(a), Number::Int(b)) => Some(compare_int_float(b, a).reverse()),
             (Number::Float(a), Number::Float(b)) => a.partial_cmp(&b),
         },
-    }
-}
-
-fn negate(value: &Value) -> Result<Value, String> {
-    match (value, number(value)) {
-        (Value::Null, _) => Ok(Value::Null),
-        (_, Some(Number::Int(int))) => int.checked_neg().map(Value::Int).ok_or_else(|| overflow("-", value)),
-        (_, Some(Number::Float(float))) => Ok(Value::Float(-float)),
-        _ => Err(format!("- of {value}, which is no number")),
-    }
-}
-
-/// C-ARITH; NULL comes before any type is looked at.
-fn binary(op: BinaryOp, left: &Value, right: &Value) -> Result<Value, String> {
-    if left.is_null() || right.is_null() {
-        return Ok(Value::Null);
-    }
-    match op {
-        BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor => return bitwise(op, left, right),
-        BinaryOp::Add => {
-            if let (Value::Text(_), Value::Text(_) | Value::Datetime(_))
-            | (Value::Datetime(_), Value::Text(_)) = (left, right)
-            {
-                return Ok(Value::text(to_text(left) + &to_text(right)));
-            }
-        }
-        _ => {}
-    }
-    match (number(left), number(right)) {
-        (Some(Number::Int(a)), Some(Number::Int(b))) => {
-            let result = match op {
-                BinaryOp::Add => a.checked_add(b),
-                BinaryOp::Subtract => a.checked_sub(b),
-                BinaryOp::Multiply => a.checked_mul(b),
-                BinaryOp::Divide => a.checked_div(b), // towards zero (A-INT-DIV)
-                _ if b == -1 => Some(0),              // also for the one dividend whose quotient overflows
-                _ => a.checked_rem(b),
-            };
-            result
-                .map(Value::Int)
-                .ok_or_else(|| overflow(symbol(op), &Value::Array([left.clone(), right.clone()].into())))
-        }
-        (Some(a), Some(b)) => {
-            let (a, b) = (as_float(&a), as_float(&b));
-            let result = match op {
-                BinaryOp::Add => a + b,
-                BinaryOp::Subtract => a - b,
-                BinaryOp::Multiply => a * b,
-                BinaryOp::Divide => a / b,
-                _ => a % b,
-            };
-            if result.is_finite() {
-                Ok(Value::Float(result))
-            } else {
-                Err(format!("{a} {} {b} is not finite", symbol(op)))
-            }
-        }
-        _ => Err(format!("{left} {} {right}: an operand is no number", symbol(op))),
-    }
-}
-
-/// Rule 5.11: bit only if both are.
-fn bitwise(op: BinaryOp, left: &Value, right: &Value) -> Result<Value, String> {
-    let apply = |a: i64, b: i64| match op {
-        BinaryOp::BitAnd => a & b,
-        BinaryOp::BitOr => a | b,
-        _ => a ^ b,
-    };
-    match (number(left), number(right)) {
-        (Some(Number::Int(a)), Some(Number::Int(b))) => Ok(match (left, right) {
-            (Value::Bit(_), Value::Bit(_)) => Value::Bit(apply(a, b) == 1),
-            _ => Value::Int(apply(a, b)),
-        }),
-        _ => Err(format!("{left} {} {right}: an operand is no bigint", symbol(op))),
-    }
-}
-
-fn as_float(number: &Number) -> f64 {
-    match number {
-        Number::Int(int) => *int as f64, // the nearest float
-        Number::Float(float) => *float,
-    }
-}
-
-fn symbol(op: BinaryOp) -> &'static str {
-    match op {
-        BinaryOp::Add => "+",
-        BinaryOp::Subtract => "-",
-        BinaryOp::Multiply => "*",
-        BinaryOp::Divide => "/",
-        BinaryOp::Modulo => "%",
-        BinaryOp::BitAnd => "&",
-        BinaryOp::BitOr => "|",
-        BinaryOp::BitXor => "^",
-    }
-}
-
-fn overflow(op: &str, of: &Value) -> String {
-    format!("{op} of {of} is no bigint")
-}
-
-/// Section 10. NULL for a NULL argument, except in GetType's company CONCAT, which counts it as empty
-/// text (rule 2.3), and NULLIF, which compares.
-fn call(function: Function, arguments: &[Value]) -> Result<Value, String> {
-    match function {
-        Function::Concat => {
-            let texts: Result<Vec<String>, String> = arguments.iter().map(text).collect();
-            return Ok(Value::text(texts?.concat()));
-        }
-        Function::NullIf => {
-            let equal = compare(CompareOp::Equal, &arguments[0], &arguments[1]);
-            return Ok(if equal { Value::Null } else { arguments[0].clone() });
-        }
-        _ if arguments.iter().any(Value::is_null) => return Ok(Value::Null),
-        _ => {}
-    }
-    let first = &arguments[0];
-    Ok(match function {
-        Function::DateDiff(unit) => {
-            Value::Int(dates::datediff(unit, dates::instant(first)?, dates::instant(&arguments[1])?)?)
-        }
-        Function::DateAdd(unit) => {
-            Value::Datetime(dates::dateadd(unit, truncated(first)?, dates::instant(&arguments[1])?)?)
-        }
-        Function::DatePart(unit) => Value::Int(dates::datepart(unit, dates::instant(first)?)?),
-        Function::DateName(unit) => Value::text(dates::datename(unit, dates::instant(first)?)?),
-        Function::DateTimeFromParts => {
-            let parts: Result<Vec<i64>, String> = arguments.iter().map(truncated).collect();
-            let parts: [i64; 7] = parts?.try_into().map_err(|_| "seven parts make a datetime".to_owned())?;
-            Value::Datetime(dates::from_parts(parts)?)
-        }
-        Function::GetType => Value::text(first.kind().map_or("", |kind| kind.name())),
-        Function::Abs => match numeric(first)? {
-            Number::Int(int) => Value::Int(int.checked_abs().ok_or_else(|| overflow("ABS", first))?),
-            Number::Float(float) => Value::Float(float.abs()),
-        },
-        Function::Ceiling => float_only(first, f64::ceil)?,
-        Function::Floor => float_only(first, f64::floor)?,
-        Function::Sign => match numeric(first)? {
-            Number::Int(int) => Value::Int(int.signum()),
-            Number::Float(0.0) => Value::Float(0.0),
-            Number::Float(float) => Value::Float(float.signum()),
-        },
-        Function::Len => {
-            let characters = text(first)?.trim_end_matches(' ').chars().count();
-            Value::Int(i64::try_from(characters).unwrap_or(i64::MAX))
-        }
-        Function::Upper => Value::text(text(first)?.to_uppercase()),
-        Function::Lower => Value::text(text(first)?.to_lowercase()),
-        Function::Coalesce | Function::Concat | Function::NullIf => Value::Null, // answered above
-    })
-}
-
-/// The argument of a numeric function; text is an error there (A-IMPLICIT-CAST).
-fn numeric(value: &Value) -> Result<Number, String> {
-    number(value).ok_or_else(|| format!("{value} is no number"))
-}
-
-/// Rounding changes floats only.
-fn float_only(value: &Value, round: fn(f64) -> f64) -> Result<Value, String> {
-    Ok(match numeric(value)? {
-        Number::Int(int) => Value::Int(int),
-        Number::Float(float) => Value::Float(round(float)),
-    })
-}
-
-/// A number without its fraction, as a bigint.
-fn truncated(value: &Value) -> Result<i64, String> {
-    match numeric(value)? {
-        Number::Int(int) => Ok(int),
-        Number::Float(float) => whole(float).ok_or_else(|| format!("{value} is no bigint")),
-    }
-}
-
-/// The argument of a text function: text, or a datetime in ISO form (rule 1.7); NULL as empty text.
-fn text(value: &Value) -> Result<String, String> {
-    match value {
-        Value::Null | Value::Text(_) | Value::Datetime(_) => Ok(to_text(value)),
-        _ => Err(format!("{value} is no text")),
     }
 }

@@ -29,12 +29,15 @@ pub struct Opened {
     pub why: Why,
     /// Rows stamped at or after this are wanted, and none before it.
     pub output_from: Timestamp,
-    /// Of the newest complete checkpoint, if one existed: next offset per (input, partition), and the
-    /// frontier before which its writer had given every row.
-    pub checkpoint: Option<(BTreeMap<(usize, u32), u64>, Timestamp)>,
+    /// The newest complete checkpoint, if one existed.
+    pub checkpoint: Option<Saved>,
     /// What the source kept at that moment.
     pub retained: BTreeMap<(usize, u32), Retained>,
 }
+
+/// What is known of a checkpoint: next offset per (input, partition), and the frontier before which its
+/// writer had given every row.
+pub type Saved = (BTreeMap<(usize, u32), u64>, Timestamp);
 
 /// What is owed after an opening.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -85,7 +88,7 @@ pub fn may_use_checkpoint(why: Why) -> bool {
     }
 }
 
-fn usable_checkpoint(opened: &Opened) -> Option<&(BTreeMap<(usize, u32), u64>, Timestamp)> {
+fn usable_checkpoint(opened: &Opened) -> Option<&Saved> {
     opened.checkpoint.as_ref().filter(|_| may_use_checkpoint(opened.why))
 }
 

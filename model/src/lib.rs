@@ -9,12 +9,14 @@
 //! (choice C-ORDER).
 
 mod aggregate;
+mod arithmetic;
 mod cast;
 mod dates;
 mod eval;
 mod exact;
 mod fact;
 mod filter;
+mod functions;
 mod group;
 pub mod guarantee;
 mod hopping;

@@ -190,7 +190,7 @@ fn inside(entries: &[Entry], key: &Value, end: Timestamp, size: i64) -> i64 {
         let rewindow_query::Payload::Event(record) = &entry.payload else { return false };
         record.get("k") == Some(key) && end.minus(Span::seconds(size)) < entry.arrival && entry.arrival <= end
     };
-    i64::try_from(entries.iter().filter(is_in).count()).unwrap()
+    i64::try_from(entries.iter().filter(is_in).count()).expect("few entries")
 }
 
 proptest! {
