@@ -12,7 +12,7 @@ use rewindow_query::{Failure, Timestamp, Type, Value};
 
 use crate::cast::cast;
 use crate::eval::order;
-use crate::exact::{nearest, total};
+use crate::exact::{nearest, total, whole};
 
 /// The argument as the aggregate counts it: SUM and AVG take numbers, text becomes a float, bit 0 or 1;
 /// MIN and MAX take text only where it is explicitly cast (rule 6.1).
@@ -50,9 +50,7 @@ pub(crate) fn aggregate(
         Aggregate::Count => Ok(count(values.len())),
         _ if values.is_empty() => Ok(Value::Null),
         Aggregate::Sum if values.iter().all(|value| matches!(value, Value::Int(_))) => {
-            let sum: i128 =
-                values.iter().map(|value| if let Value::Int(i) = value { i128::from(*i) } else { 0 }).sum();
-            let sum = i64::try_from(sum).map_err(|_| fail("SUM is outside the bigint range"))?;
+            let sum = whole(&total(values)).ok_or_else(|| fail("SUM is outside the bigint range"))?;
             Ok(Value::Int(sum))
         }
         Aggregate::Sum => {

@@ -59,6 +59,11 @@ pub(crate) fn nearest(total: &BigInt, count: u64) -> Option<f64> {
     signed.is_finite().then_some(signed)
 }
 
+/// The total as a bigint; `None` outside its range. The total is one of bigints, so nothing is cut off.
+pub(crate) fn whole(total: &BigInt) -> Option<i64> {
+    i64::try_from(total >> SCALE).ok()
+}
+
 /// 2^(shift - 1074), built from its bits; `None` above the largest power of two.
 fn two_to_units(shift: u64) -> Option<f64> {
     match shift {

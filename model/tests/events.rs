@@ -92,6 +92,19 @@ fn rule_2_8_what_is_no_instant_is_dropped_and_so_is_what_does_not_decode() {
 }
 
 #[test]
+fn rule_14_1_an_entry_is_reported_once_for_each_reason() {
+    let mut build = Build::default();
+    let sources = [build.source(0, true), build.source(0, true), build.source(0, false)];
+    let selects = sources.map(|source| build.select(source, &[("v", Expr::Column(V))]));
+    let plan = build.plan_of(&selects);
+    let answer = ask(&plan, vec![entry(100, &[("v", Value::Int(1))]), event_by(100, 500, 2)]);
+    let dropped: Vec<_> = answer.dropped.iter().map(|d| (d.offset, d.reason)).collect();
+    assert_eq!(dropped, [(0, Reason::Timestamp), (1, Reason::Early)]);
+    let rows: Vec<_> = answer.rows.iter().map(|row| (row.output, row.ordinal)).collect();
+    assert_eq!(rows, [(2, 0), (2, 1)], "without TIMESTAMP BY both are events");
+}
+
+#[test]
 fn rule_3_1_without_timestamp_by_the_arrival_is_the_timestamp_and_policies_rest() {
     let mut build = Build::default();
     let source = build.source(0, false);

@@ -88,6 +88,38 @@ fn c_fail_on_fails_at_the_later_of_the_two() {
     check(&plan, vec![left(1, 1), right(2, 5), right(7, "x")], "2 1 5");
 }
 
+/// The left row is itself a pair, stamped 14; the bound counts from its `a`, stamped 10 (rule 8.3).
+#[test]
+fn c_leftjoin_an_unmatched_row_never_comes_before_its_left_row() {
+    let chained = |high| {
+        let mut build = Build::default();
+        let sources = [build.source(0, false), build.source(1, false), build.source(2, false)];
+        let bound = |low, high| Bound { unit: Unit::Second, low, high, left: T, right: T };
+        let on = |right: usize, low, high| Predicate::Between {
+            expr: Expr::Call(
+                Function::DateDiff(Unit::Second),
+                vec![Expr::Column(T), Expr::Column(right + T)],
+            ),
+            low: Expr::Literal(Value::Int(low)),
+            high: Expr::Literal(Value::Int(high)),
+            negated: false,
+        };
+        let join = |left_outer, left_columns, low, high| {
+            let (on, bound) = (on(left_columns, low, high), bound(low, high));
+            Op::Join(Join { left_outer, on, bound, equal: vec![], left_columns })
+        };
+        let pairs = build.add(join(false, COLUMNS, 0, 5), &sources[..2], &[""; 2 * COLUMNS]);
+        let triples = build.add(join(true, 2 * COLUMNS, 0, high), &[pairs, sources[2]], &[""; 3 * COLUMNS]);
+        build.select(triples, &[("l", Expr::Column(V)), ("x", Expr::Column(2 * COLUMNS + V))]);
+        build.plan()
+    };
+    let third = Entry { input: 2, ..event(12, "a", 3) };
+    let entries = |more: &[Entry]| [&[left(10, 1), right(14, 2)], more].concat();
+    check(&chained(2), entries(&[]), "14 1 null");
+    check(&chained(7), entries(&[]), "17 1 null");
+    check(&chained(2), entries(&[third]), "14 1 3");
+}
+
 proptest! {
     #[test]
     fn rule_8_on_decides_and_nothing_else(
