@@ -50,6 +50,16 @@ fn a_file_is_read_in_full() {
 }
 
 #[test]
+fn the_example_of_the_page_is_a_case() {
+    let page = include_str!("../src/case_file.rs");
+    let lines = page.lines().map_while(|line| line.strip_prefix("//!"));
+    let fenced = lines.skip_while(|line| *line != " ```toml").skip(1).take_while(|line| *line != " ```");
+    let text: Vec<&str> = fenced.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+    let case = Case::from_toml(&text.join("\n")).unwrap();
+    assert_eq!((case.history.entries.len(), case.faults.len()), (3, 1));
+}
+
+#[test]
 fn what_is_no_case_is_refused_with_code_and_place() {
     let table = [
         ("format = 1\n", "format = 2\n", "case-format", Some((2, 1)), "format 2"),

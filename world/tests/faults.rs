@@ -140,6 +140,26 @@ fn a_start_lasts_and_old_checkpoints_do_not() {
 }
 
 #[test]
+fn a_stop_soon_after_a_start_counts_from_that_start() {
+    // Nothing came out since the start at 65, so its output position is where "when last stopped" begins.
+    let last = restart(1, StartMode::WhenLastStopped);
+    let faults = vec![(60, restart(5, StartMode::Custom(minute(200)))), (70, last)];
+    let run = held(&steady(1, 240, faults), &Toy::parallel(1));
+    assert_eq!(of(&run, 0)[1], (Why::UserRestart, minute(200), false));
+    // Started back at 10, stopped while it has come to about 20: rows up to 59 had been delivered before.
+    let faults = vec![
+        (60, restart(5, StartMode::Custom(minute(10)))),
+        (65, restart(0, StartMode::Custom(minute(90)))),
+    ];
+    let mut case = steady(1, 120, faults);
+    (case.deployment.rate, case.faults[1].at) = (1, minute(65).plus(Span::seconds(20)));
+    let run = held(&case, &Toy::parallel(1));
+    let skipped: Vec<_> = run.skipped.iter().map(|s| (s.from, s.until)).collect();
+    assert_eq!(skipped, [(minute(59), minute(90))]);
+    assert_eq!(run.reached[reached::STARTED_BACK], 1);
+}
+
+#[test]
 fn faults_on_a_node_that_is_down_become_one_opening() {
     let faults = vec![(30, kill(0, 10)), (35, kill(0, 2)), (36, upgrade(false, 1)), (38, kill(0, 20))];
     let run = held(&steady(2, 90, faults), &Toy::parallel(2));
@@ -351,6 +371,7 @@ proptest! {
             let last = full.recoveries.iter().rfind(|r| r.shard == shard);
             prop_assert!(last.is_none_or(|r| r.actual.is_some()), "the last recovery is never interrupted");
         }
+        prop_assert!(full.skipped.iter().all(|skipped| skipped.from < skipped.until));
         // Determinism, and the fast way of running is the same run.
         let again = run(&case, &plan(), &subject);
         prop_assert_eq!(&full, &again);
