@@ -157,6 +157,9 @@ fn a_stop_soon_after_a_start_counts_from_that_start() {
     let skipped: Vec<_> = run.skipped.iter().map(|s| (s.from, s.until)).collect();
     assert_eq!(skipped, [(minute(59), minute(90))]);
     assert_eq!(run.reached[reached::STARTED_BACK], 1);
+    // And to 40 instead: ahead of what came since the start, not of what was delivered before.
+    case.faults[1].kind = restart(0, StartMode::Custom(minute(40)));
+    assert_eq!(held(&case, &Toy::parallel(1)).skipped, []);
 }
 
 #[test]
