@@ -9,6 +9,7 @@ pub mod errors;
 pub mod fingerprint;
 pub mod generate;
 pub mod judge;
+pub mod laws;
 pub mod pool;
 pub mod report;
 pub mod shrink;

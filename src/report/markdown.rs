@@ -2,7 +2,7 @@
 
 use rewindow_world::case::{Case, FORMAT};
 
-use super::words::{cell, short, title};
+use super::words::{cell, instant, short, title};
 use super::{Finding, timeline};
 use crate::judge::Kind;
 
@@ -31,7 +31,7 @@ pub fn markdown(finding: &Finding<'_>) -> String {
 /// Expected beside actual at the first difference.
 fn difference(finding: &Finding<'_>) -> String {
     let breach = finding.breach;
-    let at = breach.at;
+    let at = instant(breach.at);
     let run = if finding.run.recoveries.is_empty() { "run" } else { "recovered run" };
     let mut text = match (&breach.expected, &breach.actual) {
         (Some(expected), Some(actual)) if expected != actual => format!(

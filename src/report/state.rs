@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use rewindow_query::{Entry, LogView, Outcome, Recovered, Retained, Shard, Timestamp, Why};
+use rewindow_query::{Entry, Outcome, Recovered, Shard};
 use rewindow_world::case::Case;
 use rewindow_world::journal::Journal;
 use rewindow_world::outcome::RecoveryReport;
@@ -16,6 +16,7 @@ use rewindow_world::subject::{Opening, Subject, Worker};
 
 use super::words::clip;
 use crate::judge::{Breach, Truth};
+use crate::laws::fresh;
 
 /// The first key of the state, in order, that differs right after a restore.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -92,9 +93,7 @@ fn uninterrupted(
     journal: &Journal,
     report: &RecoveryReport,
 ) -> Option<State> {
-    let log = Whole(journal);
-    let opening = Opening { why: Why::Fresh, output_from: Timestamp::MIN, checkpoint: None, log: &log };
-    let (mut worker, _) = subject.open(shard, &opening).ok()?;
+    let mut worker = fresh(subject, shard, journal).ok()?;
     let mut entries: Vec<&Entry> = Vec::new();
     for (&(input, partition), &next) in &report.answer.positions {
         let all = journal.entries(input, partition);
@@ -105,19 +104,6 @@ fn uninterrupted(
         worker.feed(entry.input, entry.partition, std::slice::from_ref(entry)).ok()?;
     }
     Some(worker.explain())
-}
-
-/// A log that has not forgotten anything and in which everything has arrived.
-struct Whole<'a>(&'a Journal);
-
-impl LogView for Whole<'_> {
-    fn retained(&self, input: usize, partition: u32) -> Retained {
-        Retained { first: 0, next: self.0.entries(input, partition).len() as u64, lost_until: None }
-    }
-
-    fn first_since(&self, input: usize, partition: u32, arrival: Timestamp) -> u64 {
-        self.0.entries(input, partition).partition_point(|entry| entry.arrival < arrival) as u64
-    }
 }
 
 /// A subject that looks at every worker when it is opened.

@@ -1,6 +1,6 @@
 //! The words of a report: kinds, faults and rows as a reader says them.
 
-use rewindow_query::Row;
+use rewindow_query::{Row, Timestamp};
 
 use crate::judge::{Breach, Kind};
 
@@ -62,6 +62,18 @@ pub(super) fn short(row: &Row) -> String {
         }
     });
     clip(&format!("({})", members.collect::<Vec<_>>().join(", ")), 60)
+}
+
+/// An instant with no more fraction than it has: `2018-01-31T02:16:57Z`.
+pub(super) fn instant(at: Timestamp) -> String {
+    let text = at.to_string();
+    match text.strip_suffix('Z').and_then(|text| text.split_once('.')) {
+        Some((whole, fraction)) => match fraction.trim_end_matches('0') {
+            "" => format!("{whole}Z"),
+            some => format!("{whole}.{some}Z"),
+        },
+        None => text,
+    }
 }
 
 /// Text for one cell: on one line, no bars that would end it, at most so many characters.

@@ -1,0 +1,251 @@
+//! Laws that need no world: *agree* and *resume* (claims 1 and 2), straight on a subject's workers.
+//!
+//! A worker is fed the whole history by hand, cut and interleaved as the choices say, or saved and opened
+//! again in between; what it gives is judged like a run in which nothing happened. Knows subjects only by
+//! their trait. Invariant: entries of a partition are fed in order, each once.
+
+use std::collections::BTreeMap;
+
+use rewindow_query::{Entry, Failure, LogView, Outcome, Retained, Row, Timestamp, Why};
+use rewindow_world::case::Case;
+use rewindow_world::error::CaseError;
+use rewindow_world::journal::Journal;
+use rewindow_world::outcome::{Delivery, Run};
+use rewindow_world::subject::{Opening, Subject, Worker};
+
+use crate::choices::Choices;
+use crate::judge::{Breach, Claim, Kind, Truth, Verdict, judge};
+
+/// Claim 1: the output is the model's, however the input is cut into batches and partitions interleave.
+///
+/// # Errors
+/// A case that cannot be run.
+pub fn agree(
+    truth: &Truth,
+    case: &Case,
+    subject: &dyn Subject,
+    choices: &mut dyn Choices,
+) -> Result<Verdict, CaseError> {
+    let journal = Journal::of(case, &truth.plan)?;
+    let mut fed = Fed::default();
+    for shard in 0..truth.shards.len() {
+        let mut worker = match fresh(subject, shard, &journal) {
+            Ok(worker) => worker,
+            Err(reason) => {
+                fed.run.refused.push((shard, reason));
+                continue;
+            }
+        };
+        let mut lanes: Vec<&[Entry]> =
+            truth.shards[shard].reads.iter().map(|&(input, p)| journal.entries(input, p)).collect();
+        let mut alive = true;
+        while alive && lanes.iter().any(|lane| !lane.is_empty()) {
+            lanes.retain(|lane| !lane.is_empty());
+            let lane = choices.index(lanes.len());
+            let count = match choices.draw(3) {
+                0 => lanes[lane].len(),
+                1 => 1,
+                _ => 1 + choices.index(lanes[lane].len()),
+            };
+            let (batch, left) = lanes[lane].split_at(count);
+            lanes[lane] = left;
+            alive = fed.take(shard, worker.feed(batch[0].input, batch[0].partition, batch));
+        }
+        if alive {
+            fed.finish(shard, &mut *worker);
+        }
+    }
+    Ok(quiet(truth, case, &fed.run))
+}
+
+/// Claim 2 at one place: a shard is fed the first `cut` entries in order of arrival, saved, and opened
+/// again from the bytes; both workers go on, and both must give what is owed. `cut` counts journaled
+/// estimates too; beyond the end it means the end.
+///
+/// # Errors
+/// A case that cannot be run.
+pub fn resume(truth: &Truth, case: &Case, subject: &dyn Subject, cut: usize) -> Result<Verdict, CaseError> {
+    let journal = Journal::of(case, &truth.plan)?;
+    let (mut original, mut resumed) = (Fed::default(), Fed::default());
+    for shard in 0..truth.shards.len() {
+        let entries = merged(truth, &journal, shard);
+        let (before, after) = entries.split_at(cut.min(entries.len()));
+        let mut worker = match fresh(subject, shard, &journal) {
+            Ok(worker) => worker,
+            Err(reason) => {
+                original.run.refused.push((shard, reason));
+                continue;
+            }
+        };
+        let mut alive = true;
+        for entry in before {
+            let rows = worker.feed(entry.input, entry.partition, std::slice::from_ref(entry));
+            resumed.take(shard, rows.clone());
+            alive = alive && original.take(shard, rows);
+        }
+        if !alive {
+            continue;
+        }
+        let bytes = worker.checkpoint();
+        let opening = Opening {
+            why: Why::AfterKill,
+            output_from: Timestamp::MIN,
+            checkpoint: Some(&bytes),
+            log: &Whole(&journal),
+        };
+        match subject.open(shard, &opening) {
+            Err(reason) => resumed.run.refused.push((shard, reason)),
+            Ok((mut again, answer)) => {
+                let read = positions(truth, shard, before);
+                if answer.outcome != Outcome::FromCheckpoint || answer.positions != read {
+                    let message = format!(
+                        "opened as {:?} at {:?}, saved at {read:?}",
+                        answer.outcome, answer.positions
+                    );
+                    let at = before.last().map_or(Timestamp::MIN, |entry| entry.arrival);
+                    let kind = Kind::WrongPosition;
+                    return Ok(broken(truth.breach(Claim::Resume, kind, None, Some(shard), at, message)));
+                }
+                resumed.go_on(shard, &mut *again, after);
+            }
+        }
+        original.go_on(shard, &mut *worker, after);
+    }
+    // Taking a checkpoint must change nothing either: the original is judged after it.
+    for fed in [&original, &resumed] {
+        if let Verdict::Broken(mut breach) = quiet(truth, case, &fed.run) {
+            breach.claim = Claim::Resume;
+            return Ok(Verdict::Broken(breach));
+        }
+    }
+    Ok(quiet(truth, case, &resumed.run))
+}
+
+/// Claim 2 at every place; the first breach, if there is one.
+///
+/// # Errors
+/// A case that cannot be run.
+pub fn resume_everywhere(
+    truth: &Truth,
+    case: &Case,
+    subject: &dyn Subject,
+) -> Result<Option<Breach>, CaseError> {
+    let journal = Journal::of(case, &truth.plan)?;
+    let longest = (0..truth.shards.len()).map(|shard| merged(truth, &journal, shard).len()).max();
+    for cut in 0..=longest.unwrap_or(0) {
+        if let Verdict::Broken(breach) = resume(truth, case, subject, cut)? {
+            return Ok(Some(*breach));
+        }
+    }
+    Ok(None)
+}
+
+/// A log that has forgotten nothing and in which everything has arrived.
+pub(crate) struct Whole<'a>(pub(crate) &'a Journal);
+
+impl LogView for Whole<'_> {
+    fn retained(&self, input: usize, partition: u32) -> Retained {
+        Retained { first: 0, next: self.0.entries(input, partition).len() as u64, lost_until: None }
+    }
+
+    fn first_since(&self, input: usize, partition: u32, arrival: Timestamp) -> u64 {
+        self.0.entries(input, partition).partition_point(|entry| entry.arrival < arrival) as u64
+    }
+}
+
+/// A worker that starts with nothing.
+pub(crate) fn fresh(
+    subject: &dyn Subject,
+    shard: usize,
+    journal: &Journal,
+) -> Result<Box<dyn Worker>, String> {
+    let log = Whole(journal);
+    let opening = Opening { why: Why::Fresh, output_from: Timestamp::MIN, checkpoint: None, log: &log };
+    subject.open(shard, &opening).map(|(worker, _)| worker)
+}
+
+/// What workers gave, as a run.
+#[derive(Default)]
+struct Fed {
+    run: Run,
+}
+
+impl Fed {
+    /// Keeps what a call gave; whether the worker goes on.
+    fn take(&mut self, shard: usize, given: Result<Vec<Row>, Failure>) -> bool {
+        match given {
+            Ok(rows) => {
+                if !rows.is_empty() {
+                    let at = Timestamp::MIN;
+                    self.run.deliveries.push(Delivery { at, node: 0, shard, generation: 0, rows });
+                }
+                true
+            }
+            Err(failure) => {
+                if self.run.failure.as_ref().is_none_or(|earlier| failure.at < earlier.at) {
+                    self.run.failure = Some(failure);
+                }
+                false
+            }
+        }
+    }
+
+    fn go_on(&mut self, shard: usize, worker: &mut dyn Worker, entries: &[&Entry]) {
+        for entry in entries {
+            if !self.take(shard, worker.feed(entry.input, entry.partition, std::slice::from_ref(entry))) {
+                return;
+            }
+        }
+        self.finish(shard, worker);
+    }
+
+    fn finish(&mut self, shard: usize, worker: &mut dyn Worker) {
+        self.take(shard, worker.finish());
+    }
+}
+
+/// Everything a shard reads, in order of arrival.
+fn merged<'a>(truth: &Truth, journal: &'a Journal, shard: usize) -> Vec<&'a Entry> {
+    let reads = &truth.shards[shard].reads;
+    let mut entries: Vec<&Entry> = reads.iter().flat_map(|&(input, p)| journal.entries(input, p)).collect();
+    entries.sort_by_key(|e| (e.arrival, e.input, e.partition, e.offset));
+    entries
+}
+
+fn positions(truth: &Truth, shard: usize, read: &[&Entry]) -> BTreeMap<(usize, u32), u64> {
+    let mut positions: BTreeMap<(usize, u32), u64> =
+        truth.shards[shard].reads.iter().map(|&place| (place, 0)).collect();
+    for entry in read {
+        positions.insert((entry.input, entry.partition), entry.offset + 1);
+    }
+    positions
+}
+
+/// Judged as a run without faults.
+fn quiet(truth: &Truth, case: &Case, run: &Run) -> Verdict {
+    judge(truth, &Case { faults: Vec::new(), ..case.clone() }, run)
+}
+
+fn broken(breach: Breach) -> Verdict {
+    Verdict::Broken(Box::new(breach))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::choices::Seeded;
+    use crate::toy::{self, Toy, Wrong};
+
+    #[test]
+    fn a_right_toy_obeys_and_wrong_ones_are_caught() {
+        let case = toy::case(12);
+        let truth = Truth::of(&case).unwrap();
+        for wrong in [Wrong::Never, Wrong::CountsTwice, Wrong::Forgets] {
+            let toy = Toy::new(&truth.plan, &case, wrong);
+            let agreed = agree(&truth, &case, &toy, &mut Seeded::new(1, 1)).unwrap();
+            assert_eq!(agreed.breach(), None, "a restore is needed to be wrong");
+            let breach = resume_everywhere(&truth, &case, &toy).unwrap();
+            assert_eq!(breach.map(|b| b.claim), (wrong != Wrong::Never).then_some(Claim::Resume));
+        }
+    }
+}
