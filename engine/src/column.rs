@@ -5,6 +5,7 @@
 //! `nulls`, where present, is as long as the data, and a null slot's data is a default that nobody reads;
 //! a column without a single NULL has no `nulls`.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rewindow_query::{Timestamp, Value};
@@ -132,6 +133,57 @@ impl Column {
         Column { data, nulls }
     }
 
+    /// The values at these places next to each other.
+    #[must_use]
+    pub fn slice(&self, rows: Range<usize>) -> Column {
+        let data = match &self.data {
+            Data::Null(_) => Data::Null(rows.len()),
+            Data::Bit(v) => Data::Bit(v[rows.clone()].to_vec()),
+            Data::Int(v) => Data::Int(v[rows.clone()].to_vec()),
+            Data::Float(v) => Data::Float(v[rows.clone()].to_vec()),
+            Data::Text(v) => Data::Text(v[rows.clone()].to_vec()),
+            Data::Datetime(v) => Data::Datetime(v[rows.clone()].to_vec()),
+            Data::Mixed(v) => Data::Mixed(v[rows.clone()].to_vec()),
+        };
+        let nulls =
+            self.nulls.as_ref().map(|nulls| nulls[rows].to_vec()).filter(|nulls| nulls.contains(&true));
+        Column { data, nulls }
+    }
+
+    /// Puts the values of another column behind these; the column stays typed if both agree.
+    pub fn append(&mut self, other: Column) {
+        let (len, more) = (self.len(), other.len());
+        if len == 0 {
+            *self = other;
+            return;
+        }
+        if more == 0 {
+            return;
+        }
+        if matches!(self.data, Data::Null(_)) && !matches!(other.data, Data::Null(_) | Data::Mixed(_)) {
+            *self = nulls_of(&other.data, len);
+        }
+        let nulls = joined_nulls(self, &other, len, more);
+        match (&mut self.data, other.data) {
+            (Data::Null(n), Data::Null(_)) => *n += more,
+            (Data::Bit(a), Data::Bit(b)) => a.extend(b),
+            (Data::Int(a), Data::Int(b)) | (Data::Datetime(a), Data::Datetime(b)) => a.extend(b),
+            (Data::Float(a), Data::Float(b)) => a.extend(b),
+            (Data::Text(a), Data::Text(b)) => a.extend(b),
+            (Data::Mixed(a), Data::Mixed(b)) => a.extend(b),
+            (Data::Mixed(a), data) => a.extend(values_of(data, other.nulls)),
+            (data, Data::Null(_)) => (0..more).for_each(|_| push_default(data)),
+            (data, others) => {
+                let mine = std::mem::replace(data, Data::Null(0));
+                let mut values: Vec<Value> = values_of(mine, self.nulls.take()).collect();
+                values.extend(values_of(others, other.nulls));
+                *data = Data::Mixed(values);
+            }
+        }
+        let typed = !matches!(self.data, Data::Null(_) | Data::Mixed(_));
+        self.nulls = nulls.filter(|_| typed);
+    }
+
     /// The first `len` values.
     pub fn truncate(&mut self, len: usize) {
         match &mut self.data {
@@ -148,6 +200,40 @@ impl Column {
         }
         self.nulls.take_if(|nulls| !nulls.contains(&true));
     }
+}
+
+/// The nulls of two columns in a row, if there are any.
+fn joined_nulls(a: &Column, b: &Column, len: usize, more: usize) -> Option<Vec<bool>> {
+    let all_null = matches!(b.data, Data::Null(_));
+    if a.nulls.is_none() && b.nulls.is_none() && !all_null {
+        return None;
+    }
+    let mut nulls = a.nulls.clone().unwrap_or_else(|| vec![false; len]);
+    match &b.nulls {
+        Some(more) => nulls.extend(more),
+        None => nulls.resize(len + more, all_null),
+    }
+    Some(nulls)
+}
+
+/// So many NULLs in a column of that type.
+fn nulls_of(data: &Data, len: usize) -> Column {
+    let mut empty = match data {
+        Data::Null(_) => Data::Null(0),
+        Data::Bit(_) => Data::Bit(Vec::new()),
+        Data::Int(_) => Data::Int(Vec::new()),
+        Data::Float(_) => Data::Float(Vec::new()),
+        Data::Text(_) => Data::Text(Vec::new()),
+        Data::Datetime(_) => Data::Datetime(Vec::new()),
+        Data::Mixed(_) => Data::Mixed(Vec::new()),
+    };
+    (0..len).for_each(|_| push_default(&mut empty));
+    Column { data: empty, nulls: Some(vec![true; len]) }
+}
+
+fn values_of(data: Data, nulls: Option<Vec<bool>>) -> impl Iterator<Item = Value> {
+    let column = Column { data, nulls };
+    (0..column.len()).map(move |row| column.value(row))
 }
 
 /// Builds a column value by value.
@@ -245,6 +331,33 @@ mod tests {
         assert!(matches!(column.data, Data::Mixed(_)) && column.nulls.is_none());
         assert_eq!((0..3).map(|row| column.value(row)).collect::<Vec<_>>(), values);
         assert!(matches!(Column::from_values(vec![Value::Null]).data, Data::Null(1)));
+    }
+
+    #[test]
+    fn columns_of_all_types_append_and_slice_like_lists_of_values() {
+        let lists: [&[Value]; 7] = [
+            &[],
+            &[Value::Null, Value::Null],
+            &[Value::Int(1), Value::Int(2)],
+            &[Value::Null, Value::Int(3)],
+            &[Value::Float(0.5)],
+            &[Value::text("x"), Value::Null],
+            &[Value::Bit(true), Value::Int(1), Value::Null],
+        ];
+        for a in lists {
+            for b in lists {
+                let mut column = Column::from_values(a.to_vec());
+                column.append(Column::from_values(b.to_vec()));
+                let expected = [a, b].concat();
+                let values = |c: &Column| (0..c.len()).map(|row| c.value(row)).collect::<Vec<_>>();
+                assert_eq!(values(&column), expected);
+                let typed = !matches!(column.data, Data::Null(_) | Data::Mixed(_));
+                assert_eq!(column.nulls.is_some(), typed && expected.contains(&Value::Null));
+                for from in 0..=expected.len() {
+                    assert_eq!(values(&column.slice(from..expected.len())), expected[from..]);
+                }
+            }
+        }
     }
 
     #[test]

@@ -21,10 +21,12 @@ mod cast;
 mod compare;
 mod date;
 mod function;
+mod instant;
 mod like;
 mod predicate;
 
 pub use compare::equal;
+pub use instant::instant;
 
 /// A row whose evaluation fails.
 #[derive(Clone, PartialEq, Eq, Debug)]

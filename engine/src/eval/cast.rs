@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rewindow_query::{Timestamp, Type, Value};
+use rewindow_query::{Type, Value};
 
 use super::Operand;
 use crate::column::Data;
@@ -18,7 +18,7 @@ pub(super) fn cast(value: &Value, to: Type) -> Result<Value, String> {
         (Type::Float, value) => float(value).map(Value::Float),
         (Type::Text, value) => Some(Value::Text(text(value))),
         (Type::Datetime, Value::Datetime(t)) => Some(Value::Datetime(*t)),
-        (Type::Datetime, Value::Text(text)) => Timestamp::parse(text).map(Value::Datetime),
+        (Type::Datetime, Value::Text(text)) => super::instant(text).map(Value::Datetime),
         (Type::Bit, value) => bit(value).map(Value::Bit),
         (Type::Record, Value::Record(_)) | (Type::Array, Value::Array(_)) => Some(value.clone()),
         (Type::Datetime | Type::Record | Type::Array, _) => None,

@@ -3,11 +3,11 @@
 
 use std::cmp::Ordering;
 
+use rewindow_query::Value;
 use rewindow_query::expr::CompareOp;
 use rewindow_query::value::compare_int_float;
-use rewindow_query::{Timestamp, Value};
 
-use super::Operand;
+use super::{Operand, instant};
 use crate::column::{Column, Data};
 
 /// Whether two values are equal in the sense of `=`: never with NULL or across types that do not compare.
@@ -30,11 +30,11 @@ pub(super) fn holds(op: CompareOp, a: &Value, b: &Value) -> bool {
         (Float(a), Float(b)) => floats(*a, *b),
         (Text(a), Text(b)) => a.cmp(b),
         (Datetime(a), Datetime(b)) => a.cmp(b),
-        (Datetime(a), Text(b)) => match Timestamp::parse(b) {
+        (Datetime(a), Text(b)) => match instant(b) {
             Some(b) => a.cmp(&b),
             None => return false,
         },
-        (Text(a), Datetime(b)) => match Timestamp::parse(a) {
+        (Text(a), Datetime(b)) => match instant(a) {
             Some(a) => a.cmp(b),
             None => return false,
         },
@@ -94,7 +94,7 @@ fn with_constant(op: CompareOp, column: &Column, constant: &Value) -> Option<Vec
         (_, Value::Null) => vec![false; column.len()],
         (Data::Int(v), Value::Int(b)) => ordered(op, v, *b),
         (Data::Datetime(v), Value::Datetime(b)) => ordered(op, v, b.0),
-        (Data::Datetime(v), Value::Text(b)) => match Timestamp::parse(b) {
+        (Data::Datetime(v), Value::Text(b)) => match instant(b) {
             Some(b) => ordered(op, v, b.0),
             None => vec![false; v.len()],
         },

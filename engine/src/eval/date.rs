@@ -173,7 +173,7 @@ fn datetime([year, month, day, hour, minute, second, milli]: [i64; 7]) -> Option
 fn instant(what: &str, value: &Value) -> Result<Timestamp, String> {
     match value {
         Value::Datetime(t) => Ok(*t),
-        Value::Text(text) => Timestamp::parse(text).ok_or_else(|| format!("{what}: `{text}` is no instant")),
+        Value::Text(text) => super::instant(text).ok_or_else(|| format!("{what}: `{text}` is no instant")),
         other => Err(wrong(what, other)),
     }
 }
