@@ -237,7 +237,7 @@ impl World<'_> {
         }
         let share = entries.len() as u64;
         let result = worker.feed(lane.input, lane.partition, entries);
-        let frontier = worker.frontier();
+        let (frontier, failure) = (worker.frontier(), worker.failure());
         let (first, next) = (lane.position, lane.position + share);
         let part = &mut self.parts[shard];
         (part.worker, part.lanes[index].position) = (Some(worker), next);
@@ -248,14 +248,7 @@ impl World<'_> {
         self.reach_times(reached::ESTIMATE, estimates);
         self.reach_times(reached::MALFORMED, malformed);
         self.reach_times(reached::BATCH_CUT, (more && limit == batch).into());
-        match result {
-            Ok(rows) => self.deliver(shard, rows, frontier),
-            Err(failure) => {
-                self.fail(shard, failure);
-                return None;
-            }
-        }
-        Some(share)
+        self.take(shard, result, frontier, failure).then_some(share)
     }
 
     /// The input has ended.
@@ -263,13 +256,30 @@ impl World<'_> {
         let Some(mut worker) = self.parts[shard].worker.take() else { return };
         let result = worker.finish();
         self.step(Some(self.parts[shard].node), Some(shard), || What::Finished);
-        match result {
-            Ok(rows) => self.deliver(shard, rows, worker.frontier()),
-            Err(failure) => self.fail(shard, failure),
-        }
+        self.take(shard, result, worker.frontier(), worker.failure());
     }
 
     // ---- what comes out -----------------------------------------------------------------------------
+
+    /// Takes what a call gave, and what failure lies behind it; gives whether the shard goes on.
+    fn take(
+        &mut self,
+        shard: usize,
+        result: Result<Vec<Row>, Failure>,
+        frontier: Timestamp,
+        behind: Option<Failure>,
+    ) -> bool {
+        let failure = match result {
+            Ok(rows) => {
+                self.deliver(shard, rows, frontier);
+                behind
+            }
+            Err(failure) => Some(failure),
+        };
+        let goes_on = failure.is_none();
+        failure.into_iter().for_each(|failure| self.fail(shard, failure));
+        goes_on
+    }
 
     fn deliver(&mut self, shard: usize, rows: Vec<Row>, frontier: Timestamp) {
         let copies = self.sink[shard].append(&rows, frontier);

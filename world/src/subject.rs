@@ -44,8 +44,8 @@ pub trait Worker {
     ///
     /// # Errors
     /// A failure fails the job (rule 14.2). Rows stamped before it are still owed (C-FAIL): a worker
-    /// gives them with `Ok` first and fails on its next call, which may be `finish`. It is not called
-    /// again afterwards; the other shards go on.
+    /// gives them with `Ok` first, and tells the failure by [`Worker::failure`] or by its next call. It is
+    /// not called again afterwards; the other shards go on.
     fn feed(&mut self, input: usize, partition: u32, entries: &[Entry]) -> Result<Vec<Row>, Failure>;
 
     /// The input has ended: gives all rows that are left.
@@ -53,6 +53,12 @@ pub trait Worker {
     /// # Errors
     /// As for `feed`.
     fn finish(&mut self) -> Result<Vec<Row>, Failure>;
+
+    /// The failure that lies behind the rows given so far, if the next call is to tell one. Asked after
+    /// every call, and the only way to tell a failure behind the rows of `finish`.
+    fn failure(&self) -> Option<Failure> {
+        None
+    }
 
     /// Every row stamped before this has been given.
     fn frontier(&self) -> Timestamp;

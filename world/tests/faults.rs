@@ -289,6 +289,18 @@ fn a_failure_ends_one_shard_and_the_earliest_counts() {
 }
 
 #[test]
+fn a_failure_behind_the_last_rows_counts() {
+    let mut case = steady(1, 30, vec![]);
+    let mut history = (*case.history).clone();
+    history.entries[19].payload = rewindow_query::Payload::Malformed("doomed".into());
+    case.history = std::sync::Arc::new(history);
+    let run = run(&case, &plan(), &Toy::parallel(1));
+    assert_eq!(run.failure.as_ref().map(|f| f.at), Some(minute(20)));
+    assert_eq!(run.deliveries.iter().map(|d| d.rows.len()).sum::<usize>(), 29);
+    assert_eq!(run.reached[reached::MALFORMED], 1);
+}
+
+#[test]
 fn a_case_that_cannot_run_is_refused_in_words() {
     let mut foreign = steady(1, 5, vec![]);
     foreign.inputs[0].name = "other".to_owned();

@@ -64,6 +64,9 @@ struct State {
     output_from: Timestamp,
     /// Per partition: next offset, latest arrival seen, arrivals of the last hour.
     lanes: BTreeMap<(usize, u32), (u64, Timestamp, Vec<Timestamp>)>,
+    /// A failure that comes out behind the rows of `finish`.
+    doomed: Option<Failure>,
+    failure: Option<Failure>,
 }
 
 impl Subject for Toy {
@@ -97,7 +100,7 @@ impl Subject for Toy {
                     ((i, p), (opening.log.first_since(i, p, from), opening.output_from, Vec::new()))
                 };
                 let state =
-                    State { output_from: opening.output_from, lanes: reads.iter().map(lane).collect() };
+                    State { lanes: reads.iter().map(lane).collect(), ..State::new(opening.output_from) };
                 let fresh = opening.why == Why::Fresh;
                 let outcome = if fresh { Outcome::Fresh } else { Outcome::Replayed { from } };
                 (state, outcome, opening.output_from)
@@ -127,6 +130,10 @@ impl Subject for Toy {
 }
 
 impl State {
+    fn new(output_from: Timestamp) -> State {
+        State { output_from, lanes: BTreeMap::new(), doomed: None, failure: None }
+    }
+
     fn frontier(&self) -> Timestamp {
         let least = self.lanes.values().map(|lane| lane.1).min().unwrap_or(Timestamp::MIN);
         least.max(self.output_from)
@@ -147,6 +154,10 @@ impl Worker for State {
                 Payload::Malformed(text) if &**text == "fatal" => {
                     return Err(Failure { at: entry.arrival, message: "fatal".to_owned() });
                 }
+                Payload::Malformed(text) if &**text == "doomed" => {
+                    self.doomed = Some(Failure { at: entry.arrival, message: "doomed".to_owned() });
+                    continue;
+                }
                 _ => continue,
             };
             recent.retain(|&at| at > entry.arrival.minus(HOUR));
@@ -158,7 +169,12 @@ impl Worker for State {
         Ok(rows)
     }
 
+    fn failure(&self) -> Option<Failure> {
+        self.failure.clone()
+    }
+
     fn finish(&mut self) -> Result<Vec<Row>, Failure> {
+        self.failure = self.doomed.take();
         self.lanes.values_mut().for_each(|lane| lane.1 = Timestamp::MAX);
         Ok(Vec::new())
     }
@@ -191,7 +207,7 @@ fn decode(bytes: &[u8], reads: &[(usize, u32)]) -> State {
         let (next, seen, count) = (number() as u64, Timestamp(number()), number());
         lanes.insert(place, (next, seen, (0..count).map(|_| Timestamp(number())).collect()));
     }
-    State { output_from, lanes }
+    State { lanes, ..State::new(output_from) }
 }
 
 fn row(partition: u32, at: Timestamp, record: &Record, count: usize) -> Row {
