@@ -82,7 +82,9 @@ impl Plan {
                 let left = self.lead(node.inputs[0], join.bound.left);
                 if column >= join.left_columns {
                     // Stamped with the left row: as far as that may lie behind the right one.
-                    return Span(reach(join, -join.bound.low).0.saturating_add(left.0).max(0));
+                    return Span(
+                        reach(join, join.bound.low.saturating_neg()).0.saturating_add(left.0).max(0),
+                    );
                 }
                 // Stamped with the right row, or `high` units behind the left one.
                 let own = self.lead(node.inputs[0], column);
@@ -107,10 +109,10 @@ fn join_lookback(join: &Join, lead: Span) -> Span {
     let to_left = if high >= 0 { reach(join, high) } else { Span(-1) };
     // Stamped with the left row: the right one is the farther, if it can lie behind it at all.
     let to_right = reach(join, low.saturating_neg()).plus(lead);
-    let farthest = match join.left_outer {
-        // Stamped `high` units after the left row, by the absence of a right one.
-        true if high >= 0 => reach(join, high.saturating_sub(low)).max(to_left).plus(lead),
-        _ => to_left.max(to_right),
-    };
+    // Stamped `high` units after the left row, by the absence of a right one (or with the left row, which
+    // is `to_right`).
+    let to_absent =
+        if join.left_outer && high >= 0 { reach(join, high.saturating_sub(low)) } else { Span(-1) };
+    let farthest = to_left.max(to_right).max(to_absent);
     farthest.plus(Span::TICK)
 }

@@ -34,8 +34,11 @@ impl Display for Plan {
             for &input in &node.inputs {
                 names.extend(self.nodes[input].columns.iter().cloned());
             }
+            if let Op::Join(_) = &node.op {
+                names.clone_from(&node.columns);
+            }
             if let Op::Source(source) = &node.op {
-                names.extend(node.columns.iter().cloned());
+                names.clone_from(&node.columns);
                 let stream = self.inputs.get(source.input).map_or("?", |input| &*input.name);
                 write!(f, " {stream}")?;
             }
@@ -57,7 +60,7 @@ impl Plan {
     pub(crate) fn canonical(&self) -> String {
         let mut text = String::new();
         for input in &self.inputs {
-            let _ = writeln!(text, "input {:?}", input.name);
+            let _ = writeln!(text, "input {}", quoted(&input.name));
         }
         for node in &self.nodes {
             let _ = write!(text, "{}", node.op.name());
@@ -68,7 +71,7 @@ impl Plan {
                 writeln!(text, "{} <- {}", Show { what: &node.op, names: None }, List(node.inputs.iter()));
         }
         for output in &self.outputs {
-            let _ = writeln!(text, "output {:?} {}", output.name, output.node);
+            let _ = writeln!(text, "output {} {}", quoted(&output.name), output.node);
         }
         let _ = writeln!(text, "parallel {}", self.parallel);
         text
@@ -172,7 +175,7 @@ impl Display for Show<'_, SourceColumn> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.what, self.names) {
             (SourceColumn::Member(name), Some(_)) => f.write_str(name),
-            (SourceColumn::Member(name), None) => write!(f, "{name:?}"),
+            (SourceColumn::Member(name), None) => f.write_str(&quoted(name)),
             (SourceColumn::Payload, _) => f.write_str("$payload"),
             (SourceColumn::PartitionId, _) => f.write_str("$partition"),
             (SourceColumn::Arrival, _) => f.write_str("$arrival"),
@@ -188,7 +191,7 @@ impl Display for Show<'_, Item> {
                 let shown = self.with(expr).to_string();
                 if *shown == **name { f.write_str(name) } else { write!(f, "{name} = {shown}") }
             }
-            (Item::Column(name, expr), None) => write!(f, "{name:?} = {}", self.with(expr)),
+            (Item::Column(name, expr), None) => write!(f, "{} = {}", quoted(name), self.with(expr)),
             (Item::Spread(expr), _) => write!(f, "{}.*", self.with(expr)),
         }
     }
@@ -215,13 +218,16 @@ impl Display for Show<'_, AggregateCall> {
 impl Display for Show<'_, Expr> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.what {
+            Expr::Literal(Value::Float(float)) if self.names.is_none() => {
+                write!(f, "float {:016x}", float.to_bits())
+            }
             Expr::Literal(value) => literal(f, value),
             Expr::Column(index) => f.write_str(&self.column(*index)),
             Expr::Timestamp => f.write_str("timestamp()"),
             Expr::Member(record, name) if self.names.is_some() => {
                 write!(f, "{}.{name}", self.with(&**record))
             }
-            Expr::Member(record, name) => write!(f, "{}.{name:?}", self.with(&**record)),
+            Expr::Member(record, name) => write!(f, "{}.{}", self.with(&**record), quoted(name)),
             Expr::Negate(inner) => write!(f, "-({})", self.with(&**inner)),
             Expr::BitNot(inner) => write!(f, "~({})", self.with(&**inner)),
             Expr::Binary(op, a, b) => write!(f, "({} {} {})", self.with(&**a), sign(*op), self.with(&**b)),
@@ -262,7 +268,7 @@ impl Display for Show<'_, Predicate> {
             Predicate::IsNull(expr) => write!(f, "{} is null", self.with(expr)),
             Predicate::Like { expr, pattern, escape, negated } => {
                 write!(f, "{}{} like {}", self.with(expr), not(*negated), self.with(pattern))?;
-                escape.iter().try_for_each(|c| write!(f, " escape {c:?}"))
+                escape.iter().try_for_each(|c| write!(f, " escape {}", quoted(c.encode_utf8(&mut [0; 4]))))
             }
             Predicate::Between { expr, low, high, negated } => {
                 let (low, high) = (self.with(low), self.with(high));
@@ -289,12 +295,18 @@ impl<'a> Show<'a, Predicate> {
     }
 }
 
-/// A constant with its type; the sign and the bits of a float are kept.
+/// In single quotes, which are doubled inside: no other character is touched, so the text depends on no
+/// table of printable characters.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A constant with its type.
 fn literal(f: &mut fmt::Formatter<'_>, value: &Value) -> fmt::Result {
     match value {
         Value::Null => f.write_str("null"),
         Value::Float(float) => write!(f, "{float:?}"),
-        Value::Text(text) => write!(f, "'{}'", text.replace('\'', "''")),
+        Value::Text(text) => f.write_str(&quoted(text)),
         Value::Datetime(t) => write!(f, "datetime {t}"),
         Value::Bit(bit) => write!(f, "bit {}", u8::from(*bit)),
         other => write!(f, "{other}"),

@@ -35,10 +35,6 @@ impl Scope<'_> {
     pub(super) fn join(&mut self, clause: &JoinClause) -> Result<(), QueryError> {
         let right = self.sides.len() - 1;
         let on = self.predicate(&clause.on, Clause::On)?;
-        if clause.left_outer && right > 1 {
-            return Err(unsupported("LEFT JOIN after another join", "8.4", &clause.place)
-                .help("put the joins before it into a step of WITH"));
-        }
         let parts: Vec<&Predicate> = match &on {
             Predicate::And(parts) => parts.iter().collect(),
             other => vec![other],
@@ -169,12 +165,6 @@ impl Scope<'_> {
                 i64::try_from(farthest).map_or_else(|_| "far too long".to_owned(), |t| Span(t).to_string());
             let message = format!("a join reaches over at most 7 days (rule 8.1), this one over {span}");
             return Err(fail(codes::LIMIT_DATEDIFF, &place, span, message));
-        }
-        let nullable =
-            self.owners[bound.left].is_some_and(|side| side > 0 && self.joins[side - 1].join.left_outer);
-        if nullable {
-            return Err(unsupported("bounding a join by the right side of a LEFT JOIN", "8.3", &place)
-                .help("bound it by a side that is always present"));
         }
         Ok(bound)
     }

@@ -292,12 +292,10 @@ fn prune(plan: &mut Plan) {
     let place = |old: NodeId| kept.binary_search(&old).expect("a kept node's inputs are kept");
     plan.outputs.iter_mut().for_each(|output| output.node = place(output.node));
     let nodes = std::mem::take(&mut plan.nodes);
-    let mut id = 0;
-    for mut node in nodes {
+    for (id, mut node) in nodes.into_iter().enumerate() {
         if kept.binary_search(&id).is_ok() {
             node.inputs.iter_mut().for_each(|input| *input = place(*input));
             plan.nodes.push(node);
         }
-        id += 1;
     }
 }

@@ -109,6 +109,7 @@ impl<'a> Scope<'a> {
         let rows = match step {
             Some(relation) => {
                 let width = self.build.nodes[relation.node].columns.len();
+                self.charge(width, &from.place)?;
                 let symbols = (0..width).map(|_| self.symbol(Some(side))).collect();
                 Rows::Step { relation, symbols }
             }

@@ -309,6 +309,7 @@ impl Scope<'_> {
     /// Sources with their analytics, joined from left to right.
     fn joined(&mut self, step: &str) -> Level {
         let sides = std::mem::take(&mut self.sides);
+        let names: Vec<String> = sides.iter().map(|side| side.name.clone()).collect();
         let joins = std::mem::take(&mut self.joins);
         let select = self.select;
         let froms = std::iter::once(&select.from).chain(select.joins.iter().map(|join| &join.from));
@@ -331,13 +332,25 @@ impl Scope<'_> {
             let layout: Vec<Symbol> = left.layout.iter().chain(&right.layout).copied().collect();
             let places = self.places(&layout);
             join.on.columns_mut(&mut |symbol| *symbol = places[*symbol]);
-            let names = |id: NodeId| self.build.nodes[id].columns.iter().cloned();
-            let columns = names(left.node).chain(names(right.node)).collect();
+            let columns =
+                [&left, &right].into_iter().flat_map(|level| self.qualified(level, &names)).collect();
             let node =
                 self.build.push(Op::Join(join), vec![left.node, right.node], columns, step, &joined.place);
             left = Level { node, layout };
         }
         left
+    }
+
+    /// The columns of one side of a join as `alias.column`.
+    fn qualified(&self, level: &Level, names: &[String]) -> Vec<Arc<str>> {
+        let node = &self.build.nodes[level.node];
+        let columns = node.columns.iter().zip(&level.layout);
+        let already = level.layout.iter().any(|symbol| self.owners[*symbol] != self.owners[level.layout[0]]);
+        let name = |(column, symbol): (&Arc<str>, &Symbol)| match self.owners[*symbol] {
+            Some(side) if !already => format!("{}.{column}", names[side]).into(),
+            _ => column.clone(),
+        };
+        columns.map(name).collect()
     }
 
     fn side_level(&mut self, side: Side, from: &From, step: &str) -> Level {

@@ -178,7 +178,8 @@ pub(crate) struct Over {
 impl Ast {
     /// A node over its parts; refuses to grow too high.
     pub(crate) fn new(kind: Kind, place: Range<usize>) -> Result<Ast, QueryError> {
-        let mut depth = 0;
+        // A path is as deep as it is long: each part is a member of the one before.
+        let mut depth = if let Kind::Path(path) = &kind { path.len() } else { 0 };
         kind.each_part(&mut |part| depth = depth.max(part.depth));
         if depth >= DEPTH_MAX {
             return Err(too_deep(&place));

@@ -64,7 +64,6 @@ const RESERVED: &[&str] = &[
     "null",
     "distinct",
     "match_recognize",
-    "limit",
     "cast",
     "try_cast",
     "exists",

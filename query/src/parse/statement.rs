@@ -76,7 +76,7 @@ impl Cursor {
         if !self.eat("from") {
             return Err(self.expected("FROM").help("every SELECT reads from a stream or a step (rule 5.3)"));
         }
-        let from = self.from_clause()?;
+        let from = self.source()?;
         let mut joins = Vec::new();
         while let Some(join) = self.join()? {
             joins.push(join);
@@ -169,6 +169,9 @@ impl Cursor {
                 break;
             }
             if self.eat_token(&Token::Mul) {
+                if path.len() > super::ast::DEPTH_MAX {
+                    return Err(super::ast::too_deep(&path[0].place));
+                }
                 return Ok(Some(path));
             }
         }
@@ -176,7 +179,7 @@ impl Cursor {
         Ok(None)
     }
 
-    fn from_clause(&mut self) -> Result<From, QueryError> {
+    fn source(&mut self) -> Result<From, QueryError> {
         let start = self.start();
         if *self.peek() == Token::LParen {
             return Err(unsupported("a query inside FROM", "5.3", &self.place())
@@ -277,7 +280,7 @@ impl Cursor {
             return Ok(None);
         }
         self.expect("JOIN")?;
-        let from = self.from_clause()?;
+        let from = self.source()?;
         if !self.eat("on") {
             return Err(self.expected("ON").help("a join needs a condition with DATEDIFF (rule 8.1)"));
         }

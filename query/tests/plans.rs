@@ -1,0 +1,193 @@
+//! Plans as text: what a query becomes, read as prose.
+//!
+//! What this suite alone catches: operators in a wrong order, a column too many, a name that resolves to
+//! something else, and a fingerprint that moves.
+
+use rewindow_query::analyse;
+
+#[track_caller]
+fn check(query: &str, expected: &str) {
+    let plan = analyse(query, None).unwrap_or_else(|e| panic!("{query}: {} {}", e.code, e.message));
+    let shown: Vec<String> = plan.to_string().lines().map(str::to_owned).collect();
+    let expected: Vec<&str> = expected.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    assert_eq!(shown, expected, "{query}\n{plan}");
+}
+
+#[test]
+fn analytics_stand_below_where_and_equal_ones_are_one() {
+    check(
+        "SELECT id, LAG(v) OVER (PARTITION BY k LIMIT DURATION(minute, 5)) AS a,
+                lag(v, 1) over (partition by k limit duration(mi, 5)) + 1 AS b
+         FROM A TIMESTAMP BY t WHERE ISFIRST(hour, 1) = 1",
+        "0 ordering A [t, id, v, k] timestamp by t
+         1 isfirst 1 h <- 0
+         2 lag v 1 default null by [k] limit 5 min <- 1
+         3 filter $isfirst4 = 1 <- 2
+         4 project id, a = $lag5, b = ($lag5 + 1) <- 3
+         output <- 4"
+            .replace("[t, id, v, k]", "[t, id, v, k]")
+            .as_str(),
+    );
+}
+
+#[test]
+fn an_analytic_over_a_join_goes_below_its_side() {
+    check(
+        "SELECT a.id, LAST(b.v) OVER (LIMIT DURATION(second, 30)) AS latest, DATEDIFF(second, a, b) AS gap
+         FROM A a JOIN B b ON 5 >= DATEDIFF(minute, b, a) AND DATEDIFF(minute, b, a) > -3 AND b.k = a.k",
+        "0 ordering A [$timestamp, k, id]
+         1 ordering B [$timestamp, k, v]
+         2 last v default null limit 30 s <- 1
+         3 join minute -5..=2 of a.$timestamp b.$timestamp on (5 >= datediff minute(b.$timestamp, a.$timestamp) \
+         and datediff minute(b.$timestamp, a.$timestamp) > -3 and b.k = a.k) <- 0, 2
+         4 project id = a.id, latest = b.$last3, gap = datediff second(a.$timestamp, b.$timestamp) <- 3
+         output <- 4",
+    );
+}
+
+#[test]
+fn a_partitioned_grouping_has_its_key_and_steps_pass_it_on_hidden() {
+    check(
+        "WITH s AS (SELECT k, COUNT(*) AS n FROM A PARTITION BY PartitionId GROUP BY k, Tumbling(minute, 1))
+         SELECT SUM(n) AS n FROM s PARTITION BY PartitionId GROUP BY Tumbling(hour, 1)",
+        "0 ordering A [$partition, k]
+         1 tumbling 1 min by [k, PartitionId] of [count(*)] <- 0
+         2 project k, n = $count0, $PartitionId = $partition <- 1
+         3 tumbling 1 h by [$PartitionId] of [sum(n)] <- 2
+         4 project n = $sum0 <- 3
+         output <- 4
+         parallel",
+    );
+}
+
+#[test]
+fn a_step_that_passes_a_stream_on_stays_open() {
+    check(
+        "WITH s AS (SELECT *, v + 1 AS w FROM A) SELECT * INTO all_of FROM s WHERE w > 2 AND other = 1
+         SELECT PartitionId, other.inner.[0] INTO some_of FROM s",
+        "0 ordering A [$payload, v, $partition]
+         1 project $star0 = $payload, w = (v + 1), $PartitionId = PartitionId <- 0
+         2 filter (w > 2 and $star0.other = 1) <- 1
+         3 project $star0.*, w <- 2
+         4 project PartitionId = $PartitionId, 0 = $star0.other.inner.0 <- 1
+         all_of <- 3
+         some_of <- 4",
+    );
+}
+
+#[test]
+fn keys_are_found_in_larger_expressions_and_having_knows_aliases() {
+    check(
+        "SELECT UPPER(k) + '!' AS u, AVG(v) AS mean FROM A
+         GROUP BY UPPER(k), HoppingWindow(Duration(minute, 10), Hop(second, 30), Offset(ms, -1))
+         HAVING mean > 1 AND UPPER(k) <> 'X' AND COUNT(*) > 1",
+        "0 ordering A [k, v]
+         1 hopping 10 min every 30 s offset -0.001 s by [upper(k)] of [avg(v), count(*)] <- 0
+         2 filter ($avg0 > 1 and $key0 <> 'X' and $count1 > 1) <- 1
+         3 project u = ($key0 + '!'), mean = $avg0 <- 2
+         output <- 3",
+    );
+}
+
+#[test]
+fn stars_and_names_follow_their_rules() {
+    check(
+        "WITH s AS (SELECT a, B, a + 1 FROM A) SELECT b = 'x', * FROM s",
+        "0 ordering A [a, B]
+         1 project a, B, Col3 = (a + 1) <- 0
+         2 project b = 'x', a, B, Col3 <- 1
+         output <- 2",
+    );
+    check(
+        "SELECT [a b] AS 'c d', \"e\".f g, r.*, COUNT.x FROM A COUNT",
+        "0 ordering A [a b, e, r, x]
+         1 project c d = a b, g = e.f, r.*, x <- 0
+         output <- 1",
+    );
+}
+
+#[test]
+fn unknown_columns_of_a_step_are_null_with_a_remark() {
+    let plan = analyse("WITH s AS (SELECT a FROM A) SELECT a, z FROM s WHERE s.y = 1", None).unwrap();
+    assert_eq!(plan.warnings.len(), 2, "{:?}", plan.warnings);
+    assert!(plan.to_string().contains("filter null = 1"), "{plan}");
+    assert!(plan.to_string().contains("project a, z = null"), "{plan}");
+}
+
+#[test]
+fn a_name_read_elsewhere_is_a_column_in_where_and_not_its_alias() {
+    let plan = analyse("SELECT TRY_CAST(v AS bigint) AS v FROM A WHERE v > 1", None).unwrap();
+    assert!(plan.to_string().contains("1 filter v > 1 <- 0"), "{plan}");
+}
+
+#[test]
+fn declared_streams_are_the_inputs_in_their_order() {
+    let declared = ["B".to_owned(), "A".to_owned(), "C".to_owned()];
+    let plan = analyse("SELECT a FROM a UNION SELECT a FROM c", Some(&declared)).unwrap();
+    assert_eq!(plan.inputs.iter().map(|i| &*i.name).collect::<Vec<_>>(), ["B", "A", "C"]);
+    assert_eq!(plan.inputs_of(&[0]), [1, 2]);
+    let free = analyse("SELECT a FROM z UNION SELECT a FROM Y", None).unwrap();
+    assert_eq!(free.inputs.iter().map(|i| &*i.name).collect::<Vec<_>>(), ["z", "Y"]);
+}
+
+#[test]
+fn operators_are_described_in_the_words_of_their_user() {
+    let query = "SELECT LAG(v) OVER (PARTITION BY k LIMIT  DURATION( hour, 24 ) WHEN v > 1) AS p, ISFIRST(mi, 10) AS f
+                 INTO o FROM A WHERE v > 1
+                 SELECT COUNT(*) AS n INTO q FROM A GROUP BY TumblingWindow(hour,  6)
+                 SELECT a.v INTO r FROM A a LEFT JOIN B b ON DATEDIFF(ss, a, b) BETWEEN 0 AND 5";
+    let plan = analyse(query, None).unwrap();
+    let described: Vec<String> = (0..plan.nodes.len()).map(|id| plan.describe(id)).collect();
+    for expected in [
+        "A",
+        "LAG(…) LIMIT DURATION(hour, 24)",
+        "ISFIRST(mi, 10)",
+        "WHERE v > 1",
+        "TumblingWindow(hour, 6)",
+        "LEFT JOIN … DATEDIFF(second, …) BETWEEN 0 AND 5",
+        "SELECT",
+    ] {
+        assert!(described.iter().any(|d| d == expected), "{expected} in {described:?}");
+    }
+    let mut bare = plan.clone();
+    bare.text = "".into();
+    let lag = bare.nodes.iter().position(|node| node.op.name() == "lag").unwrap();
+    assert_eq!(bare.describe(lag), "LAG(…) LIMIT DURATION(day, 1)");
+}
+
+#[test]
+fn a_fingerprint_is_of_the_meaning() {
+    let print = |query: &str| analyse(query, None).unwrap().fingerprint();
+    let base = "SELECT k, COUNT(*) AS n FROM A GROUP BY k, Tumbling(minute, 60)";
+    // Fixed for ever: checkpoints name their query by it.
+    assert_eq!(print(base), FINGERPRINT);
+    for same in [
+        "select k,count( * ) as n -- remark\nfrom A group by Tumbling(minute,60), k;",
+        "/* x */ SELECT [k], COUNT(*) n FROM A GROUP BY k, TumblingWindow(Duration(hour, 1))",
+        "SELECT k, n = COUNT(*) INTO output FROM A x GROUP BY x.k, Hopping(minute, 60, 60)",
+    ] {
+        let equal = print(same) == print(base);
+        assert_eq!(equal, !same.contains("Hopping"), "{same}");
+    }
+    for other in [
+        "SELECT k, COUNT(*) AS m FROM A GROUP BY k, Tumbling(minute, 60)",
+        "SELECT k, COUNT(*) AS n FROM B GROUP BY k, Tumbling(minute, 60)",
+        "SELECT k, COUNT(*) AS n INTO o FROM A GROUP BY k, Tumbling(minute, 60)",
+        "SELECT k, COUNT(k) AS n FROM A GROUP BY k, Tumbling(minute, 60)",
+        "SELECT k, COUNT(*) AS n FROM A GROUP BY k, Tumbling(minute, 61)",
+        "SELECT k, COUNT(*) AS n FROM A GROUP BY k, Tumbling(minute, 60, 1)",
+        "SELECT k, COUNT(*) AS n FROM A GROUP BY k, Sliding(minute, 60)",
+        "SELECT k, COUNT(*) AS n FROM A TIMESTAMP BY t GROUP BY k, Tumbling(minute, 60)",
+        "SELECT k, COUNT(*) AS n FROM A WHERE k = 1 GROUP BY k, Tumbling(minute, 60)",
+        "SELECT k, COUNT(*) AS n FROM A WHERE k = 1.0 GROUP BY k, Tumbling(minute, 60)",
+        "SELECT k, COUNT(*) AS n FROM A WHERE k = '1' GROUP BY k, Tumbling(minute, 60)",
+    ] {
+        assert_ne!(print(other), print(base), "{other}");
+    }
+    assert_ne!(
+        print("SELECT k, COUNT(*) AS n FROM A WHERE k = 1 GROUP BY k, Tumbling(minute, 60)"),
+        print("SELECT k, COUNT(*) AS n FROM A WHERE k = 1.0 GROUP BY k, Tumbling(minute, 60)")
+    );
+}
+
+const FINGERPRINT: u64 = 1_302_078_520_557_180_679;

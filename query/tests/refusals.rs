@@ -1,0 +1,205 @@
+//! One text for each way a query can be refused: its code, and the words of the text it points at.
+//!
+//! What this suite alone catches: an error that points beside the mistake, a code that changed its
+//! meaning, and a code of the list that nothing gives any more.
+
+use std::collections::BTreeSet;
+
+use rewindow_query::{analyse, codes};
+
+/// Code, the text pointed at, the query. `Meter` and `Gate` are declared.
+const REFUSALS: &[(&str, &str, &str)] = &[
+    ("syntax", "", ""),
+    ("syntax", "", "SELECT a FROM"),
+    ("syntax", "x", "SELECT a FROM Meter GROUP x BY"),
+    ("syntax", "5", "SELECT a FROM Meter WHERE v = 5min"),
+    ("syntax", "'", "SELECT 'a FROM Meter"),
+    ("syntax", "/", "SELECT a FROM Meter /* never closed"),
+    ("syntax", "ORDER", "SELECT a FROM Meter ORDER BY a"),
+    ("syntax", "CROSS", "SELECT a FROM Meter CROSS JOIN Gate ON 1 = 1"),
+    ("too-deep", "", "DEEP"),
+    ("too-long", "", "LONG"),
+    (
+        "unsupported",
+        "SessionWindow(minute, 5, 10)",
+        "SELECT COUNT(*) FROM Meter GROUP BY SessionWindow(minute, 5, 10)",
+    ),
+    ("unsupported", "udf.f", "SELECT udf.f(a) FROM Meter"),
+    ("unsupported", "DISTINCT", "SELECT DISTINCT a FROM Meter"),
+    ("unsupported", "(", "SELECT a FROM (SELECT a FROM Meter)"),
+    ("unsupported", "JOIN Gate g ON m.k = g.k", "SELECT m.k FROM Meter m JOIN Gate g ON m.k = g.k"),
+    ("unsupported", "SUM(DISTINCT a)", "SELECT SUM(DISTINCT a) FROM Meter GROUP BY Tumbling(minute, 1)"),
+    ("unknown-stream", "Metre", "SELECT a FROM Metre"),
+    ("unknown-function", "FROB", "SELECT FROB(a) FROM Meter"),
+    ("unknown-unit", "parsec", "SELECT DATEADD(parsec, 1, t) FROM Meter"),
+    ("unknown-type", "nvarchar(50)", "SELECT CAST(a AS nvarchar(50)) FROM Meter"),
+    ("duplicate-step", "s", "WITH S AS (SELECT a FROM Meter), s AS (SELECT a FROM Meter) SELECT a FROM S"),
+    ("duplicate-output", "O", "SELECT a INTO o FROM Meter SELECT a INTO O FROM Meter"),
+    ("duplicate-alias", "Meter", "SELECT 1 AS x FROM Meter JOIN Meter ON DATEDIFF(minute, Meter, Meter) = 0"),
+    ("duplicate-column", "b", "SELECT a AS b, c AS b FROM Meter"),
+    ("duplicate-column", "g.id", "SELECT m.id, g.id FROM Meter m JOIN Gate g ON DATEDIFF(minute, m, g) = 0"),
+    ("star-duplicate", "a", "WITH S AS (SELECT a, b FROM Meter) SELECT *, b + 1 AS a FROM S"),
+    ("star-in-join", "*", "SELECT * FROM Meter m JOIN Gate g ON DATEDIFF(minute, m, g) = 0"),
+    ("star-in-group", "*", "SELECT * FROM Meter GROUP BY Tumbling(minute, 1)"),
+    ("ambiguous-column", "k", "SELECT k FROM Meter m JOIN Gate g ON DATEDIFF(minute, m, g) = 0"),
+    ("alias-in-where", "w", "SELECT v * 2 AS w FROM Meter WHERE w > 1"),
+    ("alias-in-where", "w", "SELECT v * 2 AS w, COUNT(*) FROM Meter GROUP BY w, Tumbling(minute, 1)"),
+    ("into-in-step", "o", "WITH S AS (SELECT a INTO o FROM Meter) SELECT a FROM S"),
+    ("predicate-as-value", "a = 1", "SELECT COALESCE(a = 1, b) FROM Meter"),
+    ("predicate-as-value", "a > 1", "SELECT a > 1 AS big FROM Meter"),
+    ("value-as-predicate", "a", "SELECT a FROM Meter WHERE a"),
+    ("type-mismatch", "'a' - 1", "SELECT 'a' - 1 AS x FROM Meter"),
+    (
+        "type-mismatch",
+        "CAST(t AS datetime)",
+        "SELECT SUM(CAST(t AS datetime)) FROM Meter GROUP BY Tumbling(minute, 1)",
+    ),
+    ("type-mismatch", "'none'", "SELECT LAG(LEN(a), 1, 'none') OVER (LIMIT DURATION(hour, 1)) FROM Meter"),
+    ("type-mismatch", "5", "SELECT CAST(5 AS datetime) AS x FROM Meter"),
+    ("type-mismatch", "~1.5", "SELECT ~1.5 AS x FROM Meter"),
+    ("bad-arguments", "NULLIF(a)", "SELECT NULLIF(a) FROM Meter"),
+    ("bad-number", "9223372036854775808", "SELECT 9223372036854775808 AS x FROM Meter"),
+    ("bad-unit", "month", "SELECT COUNT(*) FROM Meter GROUP BY Tumbling(month, 1)"),
+    (
+        "bad-unit",
+        "DATEDIFF(month, m, g) BETWEEN 0 AND 1",
+        "SELECT m.k FROM Meter m JOIN Gate g ON m.k = g.k AND DATEDIFF(month, m, g) BETWEEN 0 AND 1",
+    ),
+    ("bad-size", "0.00000001", "SELECT COUNT(*) FROM Meter GROUP BY Tumbling(second, 0.00000001)"),
+    ("bad-size", "0", "SELECT COUNT(*) FROM Meter GROUP BY Tumbling(second, 0)"),
+    ("bad-size", "n", "SELECT COUNT(*) FROM Meter GROUP BY Tumbling(second, n)"),
+    ("bad-escape", "'ab'", "SELECT a FROM Meter WHERE a LIKE 'x' ESCAPE 'ab'"),
+    ("limit-window", "day, 8", "SELECT COUNT(*) FROM Meter GROUP BY TumblingWindow(day, 8)"),
+    ("limit-window", "hour, 169", "SELECT ISFIRST(hour, 169) FROM Meter"),
+    (
+        "limit-datediff",
+        "DATEDIFF(hour, m, g) BETWEEN -169 AND 0",
+        "SELECT m.k FROM Meter m JOIN Gate g ON DATEDIFF(hour, m, g) BETWEEN -169 AND 0",
+    ),
+    ("limit-duration", "day, 7.5", "SELECT LAG(a) OVER (LIMIT DURATION(day, 7.5)) FROM Meter"),
+    ("no-window", "COUNT(*)", "SELECT COUNT(*) FROM Meter"),
+    ("no-window", "a, b", "SELECT a FROM Meter GROUP BY a, b"),
+    (
+        "two-windows",
+        "Sliding(minute, 1)",
+        "SELECT COUNT(*) FROM Meter GROUP BY Tumbling(minute, 1), Sliding(minute, 1)",
+    ),
+    ("window-place", "Tumbling(minute, 1)", "SELECT Tumbling(minute, 1) FROM Meter"),
+    ("not-grouped", "b", "SELECT a + b AS x, COUNT(*) FROM Meter GROUP BY a, Tumbling(minute, 1)"),
+    (
+        "not-grouped",
+        "LAG(a) OVER (LIMIT DURATION(hour, 1))",
+        "SELECT LAG(a) OVER (LIMIT DURATION(hour, 1)) FROM Meter GROUP BY Tumbling(minute, 1)",
+    ),
+    ("aggregate-place", "COUNT(*)", "SELECT a FROM Meter WHERE COUNT(*) > 1"),
+    ("aggregate-place", "MAX(a)", "SELECT SUM(MAX(a)) FROM Meter GROUP BY Tumbling(minute, 1)"),
+    (
+        "distinct-over",
+        "COUNT(DISTINCT a) OVER (LIMIT DURATION(hour, 1))",
+        "SELECT COUNT(DISTINCT a) OVER (LIMIT DURATION(hour, 1)) FROM Meter",
+    ),
+    ("analytic-place", "ISFIRST(hour, 1)", "SELECT a FROM Meter TIMESTAMP BY ISFIRST(hour, 1)"),
+    (
+        "nested-analytic",
+        "ISFIRST(hour, 1)",
+        "SELECT LAG(a) OVER (LIMIT DURATION(hour, 1) WHEN ISFIRST(hour, 1) = 1) FROM Meter",
+    ),
+    (
+        "analytic-side",
+        "LAG(m.a + g.a) OVER (LIMIT DURATION(hour, 1))",
+        "SELECT LAG(m.a + g.a) OVER (LIMIT DURATION(hour, 1)) FROM Meter m JOIN Gate g ON DATEDIFF(minute, m, g) = 0",
+    ),
+    (
+        "analytic-side",
+        "ISFIRST(hour, 1)",
+        "SELECT ISFIRST(hour, 1) FROM Meter m JOIN Gate g ON DATEDIFF(minute, m, g) = 0",
+    ),
+    ("no-limit", "LAG(a) OVER (PARTITION BY b)", "SELECT LAG(a) OVER (PARTITION BY b) FROM Meter"),
+    ("lag-offset", "0", "SELECT LAG(a, 0) OVER (LIMIT DURATION(hour, 1)) FROM Meter"),
+    ("lag-offset", "n", "SELECT LAG(a, n) OVER (LIMIT DURATION(hour, 1)) FROM Meter"),
+    ("timestamp-by", "t", "WITH S AS (SELECT * FROM Meter) SELECT a FROM S TIMESTAMP BY t"),
+    ("timestamp-by", "System.Timestamp()", "SELECT a FROM Meter TIMESTAMP BY System.Timestamp()"),
+    (
+        "timestamp-in-on",
+        "System.Timestamp()",
+        "SELECT m.a FROM Meter m JOIN Gate g ON DATEDIFF(minute, m, g) = 0 AND System.Timestamp() > m.t",
+    ),
+    (
+        "unbounded-join",
+        "DATEDIFF(minute, m, g) >= 0",
+        "SELECT m.a FROM Meter m JOIN Gate g ON m.k = g.k AND DATEDIFF(minute, m, g) >= 0",
+    ),
+    (
+        "unbounded-join",
+        "DATEDIFF(minute, m.t, g.t) = 0",
+        "SELECT m.a FROM Meter m JOIN Gate g ON DATEDIFF(minute, m.t, g.t) = 0",
+    ),
+    (
+        "empty-join",
+        "DATEDIFF(minute, m, g) BETWEEN 5 AND 1",
+        "SELECT m.a FROM Meter m JOIN Gate g ON DATEDIFF(minute, m, g) BETWEEN 5 AND 1",
+    ),
+    ("partition-key", "a + 1", "SELECT a FROM Meter PARTITION BY a + 1"),
+    (
+        "join-partition",
+        "DATEDIFF(minute, m, g) = 0",
+        "SELECT m.a FROM Meter m PARTITION BY PartitionId JOIN Gate g PARTITION BY PartitionId ON DATEDIFF(minute, m, g) = 0",
+    ),
+    (
+        "join-partition",
+        "Gate g",
+        "SELECT m.a FROM Meter m PARTITION BY PartitionId JOIN Gate g ON DATEDIFF(minute, m, g) = 0 AND m.PartitionId = g.PartitionId",
+    ),
+    ("union-columns", "SELECT b FROM Gate", "SELECT a FROM Meter UNION SELECT b FROM Gate"),
+    ("union-types", "SELECT 'x' AS a FROM Gate", "SELECT 1 AS a FROM Meter UNION SELECT 'x' AS a FROM Gate"),
+    (
+        "union-partition",
+        "SELECT a, PartitionId FROM Gate",
+        "SELECT a, PartitionId FROM Meter PARTITION BY PartitionId UNION SELECT a, PartitionId FROM Gate",
+    ),
+];
+
+fn written(query: &str) -> String {
+    match query {
+        "DEEP" => format!("SELECT {}1{} AS x FROM Meter", "(".repeat(5_000), ")".repeat(5_000)),
+        "LONG" => format!("SELECT a FROM Meter --{}", "x".repeat(300_000)),
+        query => query.to_owned(),
+    }
+}
+
+#[test]
+fn every_refusal_has_its_code_and_points_at_the_mistake() {
+    let inputs = ["Meter".to_owned(), "Gate".to_owned()];
+    let mut wrong = String::new();
+    for (code, pointed, query) in REFUSALS {
+        let text = written(query);
+        let found = match analyse(&text, Some(&inputs)) {
+            Ok(plan) => format!("accepted:\n{plan}"),
+            Err(error) => {
+                let place = text.get(error.place.clone());
+                let hit = ["DEEP", "LONG"].contains(query) || place == Some(*pointed);
+                let words = !error.message.is_empty() && !error.label.is_empty();
+                if error.code == *code && hit && words && place.is_some() {
+                    continue;
+                }
+                format!("{} at {place:?}: {}", error.code, error.message)
+            }
+        };
+        wrong.push_str(&format!("{query}\n  expected {code} at {pointed:?}\n  found {found}\n"));
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn every_code_of_the_list_is_given_by_some_text_and_listed_once() {
+    let listed: BTreeSet<&str> = codes::ALL.iter().map(|(code, _)| *code).collect();
+    assert_eq!(listed.len(), codes::ALL.len(), "a code is listed twice");
+    let given: BTreeSet<&str> = REFUSALS.iter().map(|(code, ..)| *code).collect();
+    assert_eq!(listed, given);
+}
+
+#[test]
+fn line_and_column_are_those_of_an_editor() {
+    let error = analyse("SELECT 'é',\r\n  FROB(a)\nFROM Meter", None).unwrap_err();
+    assert_eq!(error.line_and_column("SELECT 'é',\r\n  FROB(a)\nFROM Meter"), (2, 3));
+}
