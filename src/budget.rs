@@ -163,6 +163,12 @@ impl Budget {
     }
 }
 
+/// Whether the user asked for text without colours: `NO_COLOR` is set to something.
+pub fn colours_unwanted() -> bool {
+    #[expect(clippy::disallowed_methods, reason = "how something looks is no meaning")]
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
 /// A number of schedules.
 ///
 /// # Errors
@@ -185,7 +191,9 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
     };
     let span = Span::parse(text).or_else(|| Span::parse(&spaced)).filter(|s| *s > Span::ZERO);
     let micros = span.and_then(|s| u64::try_from(s.0 / 10).ok());
-    micros.map(Duration::from_micros).ok_or_else(|| format!("`{text}` is no time, such as `90 s` or `00:05:00`"))
+    micros
+        .map(Duration::from_micros)
+        .ok_or_else(|| format!("`{text}` is no time, such as `90 s` or `00:05:00`"))
 }
 
 /// A seed.

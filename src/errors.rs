@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
-use rewindow_query::QueryError;
+use rewindow_query::{QueryError, codes};
 use rewindow_world::error::CaseError;
 
 use crate::text::{self, WIDTH};
@@ -77,7 +77,8 @@ impl Problem {
 
     /// A query that cannot run, in the file that holds it.
     pub fn of_query(error: QueryError, file: &Path, text: &str) -> Problem {
-        let problem = Problem { code: error.code, message: error.message, place: None, help: error.help };
+        let help = error.help.or_else(|| query_help(error.code));
+        let problem = Problem { code: error.code, message: error.message, place: None, help };
         problem.in_text(file, text, error.place, error.label)
     }
 
@@ -149,7 +150,11 @@ impl Place {
             return self.file.clone();
         }
         let (line, column) = self.line_and_column();
-        if self.text.is_empty() { format!("{}:{line}", self.file) } else { format!("{}:{line}:{column}", self.file) }
+        if self.text.is_empty() {
+            format!("{}:{line}", self.file)
+        } else {
+            format!("{}:{line}:{column}", self.file)
+        }
     }
 
     fn line_and_column(&self) -> (usize, usize) {
@@ -170,9 +175,7 @@ impl Place {
             return format!("   ╭─[{}]\n", self.name());
         }
         let kind = ariadne::ReportKind::Custom("error", ariadne::Color::Red);
-        let config = ariadne::Config::default()
-            .with_color(colour)
-            .with_index_type(ariadne::IndexType::Byte);
+        let config = ariadne::Config::default().with_color(colour).with_index_type(ariadne::IndexType::Byte);
         // Empty lines in front give the lines their numbers.
         let skipped = shown.line - 1;
         let text = "\n".repeat(skipped) + &shown.text;
@@ -239,6 +242,17 @@ struct Shown {
 fn at_least_one(text: &str, range: Range<usize>) -> Range<usize> {
     let one = text[range.start..].chars().next().map_or(0, char::len_utf8);
     range.start..range.end.max(range.start + one)
+}
+
+/// What to do about a refused query whose error does not say it: the remedy where there is a usual one, else
+/// what the code stands for.
+fn query_help(code: &str) -> Option<String> {
+    let remedy = match code {
+        codes::LIMIT_WINDOW => "use a window of day, 7 at most, or add up daily windows in a second step",
+        codes::LIMIT_DATEDIFF | codes::LIMIT_DURATION => "day, 7 is the longest the service looks back",
+        _ => codes::ALL.iter().find(|(known, _)| *known == code)?.1,
+    };
+    Some(remedy.to_owned())
 }
 
 /// The text without terminal colours.

@@ -136,7 +136,7 @@ impl Job {
     /// # Errors
     /// All that can be wrong with them, in the first place where something is.
     pub fn read(path: &Path) -> Result<Job, Problem> {
-        let text = read_text(path, "job-unreadable", "the job")?;
+        let text = read_text(path, "job-unreadable", "the job", TEXT_MAX)?;
         let page = Page { path, text: &text };
         let document = DeTable::parse(&text).map_err(|e| page.syntax(&e))?;
         let file: JobFile = toml::from_str(&text).map_err(|e| page.meaning(&e))?;
@@ -237,19 +237,22 @@ fn folder_name(path: &Path) -> String {
 }
 
 fn read_query(path: &Path, code: &'static str, inputs: Option<&[String]>) -> Result<Query, Problem> {
-    let text = read_text(path, code, "the query")?;
+    let text = read_text(path, code, "the query", TEXT_MAX)?;
     let plan = analyse(&text, inputs).map_err(|e| Problem::of_query(e, path, &text))?;
     Ok(Query { path: path.to_owned(), text: text.into(), plan })
 }
 
-/// A whole text file, of bounded size.
-pub(crate) fn read_text(path: &Path, code: &'static str, what: &str) -> Result<String, Problem> {
+/// A whole text file of at most `most` bytes.
+///
+/// # Errors
+/// A file that cannot be read, is larger, or is not UTF-8.
+pub fn read_text(path: &Path, code: &'static str, what: &str, most: u64) -> Result<String, Problem> {
     let unreadable = |error: &std::io::Error| Problem::of_io(code, what, path, error);
     let file = std::fs::File::open(path).map_err(|e| unreadable(&e))?;
     let mut bytes = Vec::new();
-    file.take(TEXT_MAX + 1).read_to_end(&mut bytes).map_err(|e| unreadable(&e))?;
-    if bytes.len() as u64 > TEXT_MAX {
-        let message = format!("{what} is larger than {} MiB", TEXT_MAX >> 20);
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| unreadable(&e))?;
+    if bytes.len() as u64 > most {
+        let message = format!("{what} is larger than {} MiB", most >> 20);
         return Err(Problem::new(code, message).in_file(path));
     }
     String::from_utf8(bytes).map_err(|_| Problem::new(code, format!("{what} is not UTF-8")).in_file(path))
@@ -273,7 +276,11 @@ impl Page<'_> {
         let message = one_line(error.message());
         let place = error.span().unwrap_or(0..0);
         let (code, label, help) = if message.starts_with("unknown field") {
-            ("job-key", "unknown key", "a key that is not known is refused, so that no setting is lost to a typo")
+            (
+                "job-key",
+                "unknown key",
+                "a key that is not known is refused, so that no setting is lost to a typo",
+            )
         } else if message.starts_with("missing field") {
             ("job-missing", "here", "nothing has a hidden default: a job states all of it (see examples/)")
         } else {
@@ -296,7 +303,11 @@ impl Page<'_> {
         }
         if out_of_order < Span::ZERO || out_of_order > Span::LATE_MAX {
             let message = format!("out_of_order is {out_of_order}; it can be up to 20 days");
-            return refuse(&["ordering", "out_of_order"], message, "out_of_order = \"0 s\" is the service's default");
+            return refuse(
+                &["ordering", "out_of_order"],
+                message,
+                "out_of_order = \"0 s\" is the service's default",
+            );
         }
         let d = &file.deployment;
         let positive = [
@@ -325,15 +336,24 @@ impl Page<'_> {
                 return refuse(&at("name"), format!("two inputs are named `{}`", input.name), "names differ");
             }
             if input.paths.is_empty() {
-                return refuse(&at("paths"), "an input has at least one file".to_owned(), "paths = [\"a.jsonl\"]");
+                return refuse(
+                    &at("paths"),
+                    "an input has at least one file".to_owned(),
+                    "paths = [\"a.jsonl\"]",
+                );
             }
             if !(1..=log::PARTITIONS_MAX).contains(&input.partitions) {
                 let message = format!("an input has 1 to {} partitions", log::PARTITIONS_MAX);
                 return refuse(&at("partitions"), message, "partitions = 1 needs no partition_by");
             }
             if input.partitions > 1 && input.partition_by.is_none() {
-                let message = "with several partitions something must decide which one an event goes to".to_owned();
-                return refuse(&at("partitions"), message, "partition_by = \"column\" spreads by that column's value");
+                let message =
+                    "with several partitions something must decide which one an event goes to".to_owned();
+                return refuse(
+                    &at("partitions"),
+                    message,
+                    "partition_by = \"column\" spreads by that column's value",
+                );
             }
         }
         Ok(())

@@ -34,24 +34,21 @@ pub fn count(n: u64, thing: &str) -> String {
 }
 
 /// The text in lines of at most `width` columns, broken at blanks; lines after the first are moved in by
-/// `indent`. Line breaks of the text are kept; a word that is too long stands alone.
+/// `indent`. Line breaks of the text are kept, and so are blanks inside a line; a word that is too long
+/// stands alone.
 pub fn wrap(text: &str, width: usize, indent: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
     for part in text.split('\n') {
-        let lead: String = part.chars().take_while(|c| *c == ' ').collect();
-        let mut line = if lines.is_empty() { lead } else { " ".repeat(indent) };
-        let mut empty = true;
-        for word in part.split_whitespace() {
+        let mut line = if lines.is_empty() { String::new() } else { " ".repeat(indent) };
+        for (index, word) in part.split(' ').enumerate() {
             let full = line.chars().count() + 1 + word.chars().count() > width;
-            if !empty && full {
-                lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
-                empty = true;
-            }
-            if !empty {
+            if index > 0 && full && !line.trim().is_empty() {
+                let done = std::mem::replace(&mut line, " ".repeat(indent));
+                lines.push(done.trim_end().to_owned());
+            } else if index > 0 {
                 line.push(' ');
             }
             line.push_str(word);
-            empty = false;
         }
         lines.push(line.trim_end().to_owned());
     }
@@ -117,6 +114,7 @@ mod tests {
     #[test]
     fn long_text_is_broken_at_blanks() {
         assert_eq!(wrap("help: one two three", 10, 2), "help: one\n  two\n  three");
+        assert_eq!(wrap("  label   words that go on", 20, 10), "  label   words that\n          go on");
         assert_eq!(wrap("a\nb", 10, 2), "a\n  b");
         assert_eq!(wrap("unbreakable", 3, 0), "unbreakable");
         assert_eq!(clip("abcdef", 4), "abc…");

@@ -58,8 +58,18 @@ pub struct Remark {
     pub file: String,
     /// Its line, from 1.
     pub line: u64,
+    /// The column, where it is known.
+    pub column: Option<u64>,
     /// What is wrong with it.
     pub message: String,
+}
+
+impl Remark {
+    /// `file:line`, or `file:line:column`.
+    pub fn place(&self) -> String {
+        let column = self.column.map_or(String::new(), |column| format!(":{column}"));
+        format!("{}:{}{column}", self.file, self.line)
+    }
 }
 
 /// A line on its way into the log.
@@ -164,7 +174,15 @@ impl Log {
             };
             match event {
                 Err(message) => {
+                    // The reader sees one line, and counts from its first column.
+                    let (message, column) = match message.split_once(" at line 1 column ") {
+                        Some((what, column)) => (what.to_owned(), column.parse().ok()),
+                        None => (message, None),
+                    };
                     self.remark("malformed-line", path, number, message);
+                    if let Some(remark) = self.remarks.last_mut() {
+                        remark.column = column;
+                    }
                     let payload = Payload::Malformed(text.into());
                     match lines[begun..].last() {
                         Some(&Line { partition, arrival, .. }) => {
@@ -187,13 +205,18 @@ impl Log {
             }
         }
         for (_, line) in waiting {
-            self.remark("malformed-line", path, line, "left out: no line of the file has an arrival".to_owned());
+            self.remark(
+                "malformed-line",
+                path,
+                line,
+                "left out: no line of the file has an arrival".to_owned(),
+            );
         }
         Ok(())
     }
 
     fn remark(&mut self, code: &'static str, path: &Path, line: u64, message: String) {
-        self.remarks.push(Remark { code, file: path.display().to_string(), line, message });
+        self.remarks.push(Remark { code, file: path.display().to_string(), line, column: None, message });
     }
 }
 
@@ -254,7 +277,10 @@ fn arrival(event: &Record, column: &str) -> Result<Timestamp, (&'static str, Str
         }
         Some(other) => Err((
             "unreadable-arrival",
-            format!("left out: `{column}` is {}, no ISO 8601 instant", crate::text::clip(&other.to_string(), 40)),
+            format!(
+                "left out: `{column}` is {}, no ISO 8601 instant",
+                crate::text::clip(&other.to_string(), 40)
+            ),
         )),
     }
 }

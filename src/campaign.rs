@@ -1,0 +1,278 @@
+//! A campaign: many failure schedules of one job, judged on many threads, added up in order.
+//!
+//! Schedule `i` is made from (seed, i) alone, results are taken in the order of `i`, and the first breach is
+//! that with the smallest `i`: what a campaign says depends neither on the number of threads nor on their
+//! timing. Only a budget of time decides, where one is given, how far it gets. Knows nothing of screens.
+//! Invariant: the summary covers exactly the schedules `0..held`, and what broke is schedule `held`.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use rewindow_query::Span;
+use rewindow_world::case::Case;
+use rewindow_world::outcome::Run;
+use rewindow_world::reached;
+
+use crate::budget::Determinism;
+use crate::choices::Seeded;
+use crate::generate::{self, Trouble, Vary};
+use crate::judge::{Breach, Level, Truth, Verdict};
+use crate::pool;
+use crate::trial::{self, Maker};
+
+/// Of the cases that held, one in so many is run again where a sample is asked for.
+const SAMPLE: u64 = 100;
+
+/// What a campaign tries.
+pub struct Campaign<'a> {
+    /// The job as a case in which nothing goes wrong.
+    pub base: &'a Case,
+    /// What it owes.
+    pub truth: &'a Truth,
+    /// What varies.
+    pub vary: &'a Vary,
+    /// Makes the system under test, a new one for each case.
+    pub subject: &'a Maker<'a>,
+    /// The seed.
+    pub seed: u64,
+    /// How many schedules.
+    pub cases: u64,
+    /// How many threads.
+    pub threads: usize,
+    /// Which cases that held are run again.
+    pub determinism: Determinism,
+}
+
+/// What came out.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Outcome {
+    /// Of the schedules that held.
+    pub summary: Summary,
+    /// The first that did not.
+    pub broken: Option<Box<Broken>>,
+    /// The budget of time ended it.
+    pub cut_short: bool,
+}
+
+/// A schedule that broke.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Broken {
+    /// Its number.
+    pub number: u64,
+    /// The whole case.
+    pub case: Case,
+    /// In which way.
+    pub breach: Breach,
+}
+
+/// What the schedules that held have in common.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Summary {
+    /// How many held.
+    pub held: u64,
+    /// How many of them were run a second time, with the same result.
+    pub rerun: u64,
+    /// By output and fault.
+    pub cells: BTreeMap<(usize, &'static str), Cell>,
+    /// Recoveries from a checkpoint.
+    pub from_checkpoint: u64,
+    /// Recoveries by replay alone.
+    pub replayed: u64,
+    /// Recoveries that announced a gap.
+    pub announced: u64,
+    /// How many recoveries had to read so many entries again.
+    pub backlogs: BTreeMap<u64, u64>,
+    /// Longest catch-up that nothing cut short.
+    pub catch_up_max: Span,
+    /// The estimate of that catch-up.
+    pub estimated: Span,
+    /// States reached, with counts.
+    pub reached: BTreeMap<&'static str, u64>,
+    /// Rows delivered that were owed, copies included.
+    pub rows_matched: u64,
+    /// Of these, copies.
+    pub copies: u64,
+}
+
+/// An output under a fault.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cell {
+    /// Schedules in which the fault struck a part that writes the output.
+    pub schedules: u64,
+    /// Of these, schedules with no other kind of fault.
+    pub alone: u64,
+    /// The weakest level over the latter; over all while there is none.
+    pub level: Level,
+}
+
+/// A schedule, judged.
+struct Trial {
+    verdict: Verdict,
+    case: Option<Box<Case>>,
+    rerun: bool,
+    kinds: Vec<&'static str>,
+    struck: Vec<(usize, &'static str)>,
+    recoveries: Vec<(u64, Option<Span>, Span)>,
+    reached: BTreeMap<&'static str, u64>,
+}
+
+impl Campaign<'_> {
+    /// Runs it. `stop` is asked before each further schedule is counted; `progress` sees every step.
+    pub fn run(&self, stop: &dyn Fn() -> bool, progress: &mut dyn FnMut(&Summary)) -> Outcome {
+        let mut outcome = Outcome { summary: Summary::default(), broken: None, cut_short: false };
+        let job = |number| self.trial(number);
+        pool::for_each_in_order(self.cases, self.threads, job, |number, trial| {
+            if stop() {
+                outcome.cut_short = true;
+                return ControlFlow::Break(());
+            }
+            match (trial.verdict.breach(), &trial.case) {
+                (Some(breach), Some(case)) => {
+                    let (case, breach) = ((**case).clone(), breach.clone());
+                    outcome.broken = Some(Box::new(Broken { number, case, breach }));
+                    return ControlFlow::Break(());
+                }
+                _ => outcome.summary.add(&trial),
+            }
+            progress(&outcome.summary);
+            ControlFlow::Continue(())
+        });
+        outcome
+    }
+
+    /// The schedule of a number.
+    pub fn case(&self, number: u64) -> Case {
+        generate::schedule(self.base, self.vary, &mut Seeded::new(self.seed, number))
+    }
+
+    fn trial(&self, number: u64) -> Trial {
+        let case = self.case(number);
+        // With part of the history another truth is owed.
+        let own = self.vary.slice.map(|_| Truth::of_plan(self.truth.plan.clone(), &case));
+        let truth = own.as_ref().unwrap_or(self.truth);
+        let again = match self.determinism {
+            Determinism::Off => false,
+            Determinism::Sample => number % SAMPLE == 0,
+            Determinism::All => true,
+        };
+        let subject = (self.subject)(&truth.plan, &case);
+        let (run, verdict) = match again {
+            true => trial::trial_twice(truth, &case, subject.as_ref()),
+            false => trial::trial(truth, &case, subject.as_ref(), false),
+        };
+        let mut kinds: Vec<&'static str> = case.faults.iter().map(|fault| fault.kind.name()).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        Trial {
+            rerun: again,
+            struck: struck(truth, &case, &run),
+            recoveries: run.recoveries.iter().map(|r| (r.backlog, r.actual, r.estimated)).collect(),
+            reached: run.reached,
+            case: verdict.breach().map(|_| Box::new(case)),
+            kinds,
+            verdict,
+        }
+    }
+}
+
+/// Which outputs were struck by which faults: their part was opened again for it. A cut of the retention
+/// strikes all, whether or not anything has to be opened again.
+fn struck(truth: &Truth, case: &Case, run: &Run) -> Vec<(usize, &'static str)> {
+    let mut struck = Vec::new();
+    for report in &run.recoveries {
+        let outputs = truth.shards.get(report.shard).map_or(&[][..], |shard| &shard.outputs);
+        struck.extend(outputs.iter().map(|&output| (output, report.fault)));
+    }
+    let cut = Trouble::Retention.name();
+    if case.faults.iter().any(|fault| fault.kind.name() == cut) {
+        struck.extend((0..truth.plan.outputs.len()).map(|output| (output, cut)));
+    }
+    struck.sort_unstable();
+    struck.dedup();
+    struck
+}
+
+impl Summary {
+    fn add(&mut self, trial: &Trial) {
+        let Verdict::Held(held) = &trial.verdict else { return };
+        self.held += 1;
+        self.rerun += u64::from(trial.rerun);
+        for &(output, fault) in &trial.struck {
+            let level = held.levels.get(output).copied().unwrap_or(Level::ExactSequence);
+            let alone = trial.kinds.len() <= 1;
+            let cell = self.cells.entry((output, fault)).or_insert(Cell { schedules: 0, alone: 0, level });
+            cell.level = match (alone, cell.alone) {
+                (true, 0) => level,
+                (true, _) | (false, 0) => cell.level.max(level),
+                (false, _) => cell.level,
+            };
+            cell.schedules += 1;
+            cell.alone += u64::from(alone);
+        }
+        self.from_checkpoint += held.recoveries.from_checkpoint;
+        self.replayed += held.recoveries.replayed;
+        self.announced += held.recoveries.announced;
+        self.rows_matched += held.rows_matched;
+        self.copies += held.copies;
+        for &(backlog, actual, estimated) in &trial.recoveries {
+            *self.backlogs.entry(backlog).or_default() += 1;
+            if let Some(actual) = actual.filter(|actual| *actual > self.catch_up_max) {
+                (self.catch_up_max, self.estimated) = (actual, estimated);
+            }
+        }
+        for (&state, &count) in &trial.reached {
+            *self.reached.entry(state).or_default() += count;
+        }
+    }
+
+    /// The median of the entries that a recovery had to read again; 0 without recoveries.
+    pub fn backlog_median(&self) -> u64 {
+        let all: u64 = self.backlogs.values().sum();
+        let mut seen = 0;
+        let middle = self.backlogs.iter().find(|(_, count)| {
+            seen += **count;
+            seen * 2 >= all
+        });
+        middle.map_or(0, |(backlog, _)| *backlog)
+    }
+
+    /// The most entries that a recovery had to read again.
+    pub fn backlog_max(&self) -> u64 {
+        self.backlogs.keys().next_back().copied().unwrap_or(0)
+    }
+
+    /// How many of all named states were reached.
+    pub fn states_reached(&self) -> usize {
+        reached::ALL.iter().filter(|state| self.reached.contains_key(*state)).count()
+    }
+
+    /// States that had to be reached for the verdict to mean something, and were not.
+    pub fn not_reached(&self, vary: &Vary) -> Vec<&'static str> {
+        required(vary).into_iter().filter(|state| !self.reached.contains_key(state)).collect()
+    }
+}
+
+/// States without which "held" says little, by what may go wrong.
+pub fn required(vary: &Vary) -> Vec<&'static str> {
+    let may = |trouble| vary.faults.contains(&trouble) && vary.faults_max > 0;
+    let mut states = vec![reached::SAVED];
+    if may(Trouble::NodeKill) || may(Trouble::OsUpgrade) || may(Trouble::UpgradeState) {
+        states.extend([reached::FROM_CHECKPOINT, reached::RESTORED_OPEN, reached::LEVEL]);
+    }
+    if may(Trouble::UpgradeReplay) || may(Trouble::Restart) {
+        states.push(reached::REPLAYED);
+    }
+    if may(Trouble::OsUpgrade) {
+        states.push(reached::OS_UPGRADE);
+    }
+    if may(Trouble::UpgradeState) {
+        states.push(reached::UPGRADE_STATE);
+    }
+    if may(Trouble::UpgradeReplay) {
+        states.push(reached::UPGRADE_REPLAY);
+    }
+    if may(Trouble::Retention) {
+        states.extend([reached::EXPIRED, reached::GAP]);
+    }
+    states
+}

@@ -1,0 +1,89 @@
+//! The screen of a case that breaks: what, when, expected and actual, how small, what to do next.
+//!
+//! Short by design; the report holds the rest, and the timeline here is the report's, told line by line.
+//! Invariant: no line is wider than the screen, and no figure of wall-clock time is shown.
+
+use std::path::Path;
+
+use rewindow::report::{Finding, markdown, title};
+use rewindow::text::{WIDTH, clip, count, wrap};
+
+/// Most lines of the timeline.
+const LINES_MAX: usize = 12;
+
+pub(super) fn screen(finding: &Finding<'_>, report: Option<&Path>) -> String {
+    let mut screen = String::from("\n");
+    let mut line = |text: String| {
+        screen.push_str(&text);
+        screen.push('\n');
+    };
+    let case = finding.origin.case.map_or(String::new(), |number| format!(", schedule {number}"));
+    line(wrap(&format!("broken  {}{case}", title(finding.breach)), WIDTH, 8));
+    line(String::new());
+    let report_text = markdown(finding);
+    let table: Vec<&str> = report_text.lines().filter(|l| l.starts_with("| ")).collect();
+    timeline(&table).into_iter().for_each(&mut line);
+    line(String::new());
+    // The second paragraph says expected beside actual, one further down the first state that differs.
+    let paragraphs: Vec<&str> = report_text.split("\n\n").collect();
+    let mut part = |label: &str, text: &str| {
+        line(wrap(&format!("  {label:<7} {}", bare(text)), WIDTH, 10));
+    };
+    if let Some(difference) = paragraphs.get(1) {
+        part("rows", difference);
+    }
+    let state = report_text.lines().find(|l| l.starts_with("First difference in state"));
+    if let Some((_, words)) = state.and_then(|l| l.split_once(": ")) {
+        part("state", &format!("first differs right after the restore: {words}"));
+    }
+    if let Some(shrinking) = finding.shrinking {
+        let (before, after) = (shrinking.before, shrinking.after);
+        let less = |from: u64, to: u64, thing: &str| format!("{} → {to}", count(from, thing));
+        let sizes = [
+            less(before.entries as u64, after.entries as u64, "entry"),
+            less(before.faults as u64, after.faults as u64, "fault"),
+            less(before.partitions.into(), after.partitions.into(), "partition"),
+            less(before.nodes.into(), after.nodes.into(), "node"),
+        ];
+        let minimal = if shrinking.minimal { "; nothing can be left out" } else { "" };
+        part("shrunk", &format!("{}, in {}{minimal}", sizes.join(", "), count(shrinking.tries, "try")));
+    }
+    if let Some(report) = report {
+        line(format!("  report  {}", report.display()));
+    }
+    line(format!("  replay  {}", finding.replay));
+    screen
+}
+
+/// The rows of the report's table as lines: when, then what happened where.
+fn timeline(table: &[&str]) -> Vec<String> {
+    let cells = |row: &str| -> Vec<String> {
+        row.trim_matches('|').split(" | ").map(|cell| bare(cell.trim())).collect()
+    };
+    let Some((head, rows)) = table.split_first() else { return Vec::new() };
+    let names = cells(head);
+    let rows = rows.get(1..).unwrap_or_default();
+    let mut lines = Vec::new();
+    for row in rows.iter().take(LINES_MAX) {
+        let row = cells(row);
+        let said = row.iter().enumerate().skip(1).filter(|(_, cell)| !cell.is_empty());
+        let said: Vec<String> = said
+            .map(|(column, cell)| match names.get(column) {
+                Some(name) if name.starts_with("node") => format!("{name} {cell}"),
+                Some(name) if name == "output" => format!("row {cell}"),
+                _ => cell.clone(),
+            })
+            .collect();
+        let when = row.first().map_or("", String::as_str);
+        lines.push(wrap(&format!("  {:<22} {}", when, clip(&said.join(" · "), 220)), WIDTH, 25));
+    }
+    if rows.len() > LINES_MAX {
+        lines.push(format!("  … {} in the report", count((rows.len() - LINES_MAX) as u64, "more instant")));
+    }
+    lines
+}
+
+/// Text without the marks of Markdown.
+fn bare(text: &str) -> String {
+    text.replace("**", "").replace("\\|", "|").replace('`', "")
+}

@@ -1,0 +1,225 @@
+//! `rewindow check`: many failure schedules of a job, judged; the first that breaks, shrunk and reported.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use rewindow::budget::{self, Budget, ChosenSeed, Determinism, Seed, Stopwatch};
+use rewindow::campaign::{Broken, Campaign, Outcome};
+use rewindow::errors::Problem;
+use rewindow::job::Job;
+use rewindow::judge::{Kind, Truth, Verdict};
+use rewindow::report::{Finding, Origin, Shrinking, first_difference};
+use rewindow::text::{count, number};
+use rewindow::trial::{self, Maker};
+use serde_json::json;
+
+use super::{Exit, Format, broken, run, screen, subject};
+
+/// How many smaller cases are tried, at most; a number and no time, so that the result is the same
+/// everywhere.
+const TRIES_MAX: u64 = 4_000;
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// A job.toml
+    job: PathBuf,
+    /// How many schedules [default: as the job says; or REWINDOW_CASES]
+    #[arg(long, value_parser = budget::parse_cases)]
+    cases: Option<u64>,
+    /// A number, `commit` or `random` [default: from name and version; or REWINDOW_SEED]
+    #[arg(long, value_parser = budget::parse_seed)]
+    seed: Option<Seed>,
+    /// No new schedule after this long, such as `90s` [or REWINDOW_TIME]
+    #[arg(long, value_parser = budget::parse_time)]
+    time: Option<Duration>,
+    /// How many threads; the result does not depend on it [or REWINDOW_JOBS]
+    #[arg(long, value_parser = budget::parse_jobs)]
+    jobs: Option<usize>,
+    /// Plant a bug, to see it found (needs the feature `plant`)
+    #[arg(long, value_name = "NAME")]
+    plant: Option<String>,
+    /// Where reports go [default: target/rewindow; or REWINDOW_REPORT_DIR]
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// How the result is written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// List all states that were reached
+    #[arg(long)]
+    reached: bool,
+}
+
+pub(super) fn check(arguments: &Arguments) -> Result<Exit, Problem> {
+    let given = Budget {
+        cases: arguments.cases,
+        time: arguments.time,
+        seed: arguments.seed,
+        jobs: arguments.jobs,
+        determinism: None,
+        report_dir: arguments.report.clone(),
+    };
+    let budget = given.or(Budget::from_environment()?);
+    let make = subject::maker(arguments.plant.as_deref())?;
+    let job = run::read_job(&arguments.job)?;
+    let seed = budget.seed_for(&job.name, job.folder())?;
+    screen::remarks(&job.log.remarks);
+    let text = arguments.format == Format::Text;
+    if text {
+        super::print(&screen::header(&job, &seed))?;
+    }
+    let base = job.base();
+    let truth = Truth::of_plan(Arc::new(job.query.plan.clone()), &base);
+    let campaign = Campaign {
+        base: &base,
+        truth: &truth,
+        vary: &job.vary,
+        subject: &*make,
+        seed: seed.number,
+        cases: budget.cases.unwrap_or(job.cases),
+        threads: budget.threads(),
+        determinism: budget.determinism.unwrap_or(Determinism::Sample),
+    };
+    let watch = Stopwatch::start();
+    let outcome = judge_all(&campaign, budget.time, watch);
+    let taken = watch.elapsed();
+    let found = Found { job: &job, campaign: &campaign, seed: &seed, arguments, budget: &budget };
+    let exit = match &outcome.broken {
+        Some(broken) => found.broken(broken, watch)?,
+        None => found.held(&outcome)?,
+    };
+    let per_second = outcome.summary.held as f64 / taken.as_secs_f64().max(1e-6);
+    super::note(&format!(
+        "judged for {:.1} s, {} schedules a second on {}",
+        taken.as_secs_f64(),
+        number(per_second as u64),
+        count(campaign.threads as u64, "thread")
+    ));
+    Ok(exit)
+}
+
+fn judge_all(campaign: &Campaign<'_>, time: Option<Duration>, watch: Stopwatch) -> Outcome {
+    let bar = screen::progress_bar(campaign.cases);
+    let stop = || time.is_some_and(|time| watch.elapsed() >= time);
+    let outcome = campaign.run(&stop, &mut |summary| {
+        bar.set_position(summary.held);
+        bar.set_message(screen::progress_text(summary));
+    });
+    bar.finish_and_clear();
+    outcome
+}
+
+/// What is needed to say what was found.
+struct Found<'a> {
+    job: &'a Job,
+    campaign: &'a Campaign<'a>,
+    seed: &'a ChosenSeed,
+    arguments: &'a Arguments,
+    budget: &'a Budget,
+}
+
+impl Found<'_> {
+    fn held(&self, outcome: &Outcome) -> Result<Exit, Problem> {
+        let (vary, summary) = (self.campaign.vary, &outcome.summary);
+        let never = summary.not_reached(vary);
+        let exit = if never.is_empty() { Exit::Held } else { Exit::Undecided };
+        let verdict = if never.is_empty() { "held" } else { "undecided" };
+        let truth = self.campaign.truth;
+        let cells = summary.cells.iter().map(|(&(output, fault), cell)| {
+            json!({
+                "output": &*truth.plan.outputs[output].name, "operator": truth.operator(output),
+                "fault": fault, "schedules": cell.schedules, "level": cell.level.name(),
+            })
+        });
+        let value = json!({
+            "version": 1, "program": env!("CARGO_PKG_VERSION"), "verdict": verdict,
+            "job": self.job.name, "seed": self.seed.number, "schedules": summary.held,
+            "run_again": summary.rerun, "cut_short": outcome.cut_short,
+            "cells": cells.collect::<Vec<_>>(),
+            "recoveries": {
+                "from_checkpoint": summary.from_checkpoint, "replayed": summary.replayed,
+                "announced": summary.announced, "entries_median": summary.backlog_median(),
+                "entries_max": summary.backlog_max(), "catch_up_max": summary.catch_up_max,
+                "estimated": summary.estimated,
+            },
+            "rows": { "matched": summary.rows_matched, "copies": summary.copies },
+            "reached": &summary.reached, "never_reached": never,
+        });
+        if self.budget.report_dir.is_some() {
+            write(&self.folder().join("result.json"), &super::json(&value)?)?;
+        }
+        super::print(&match self.arguments.format {
+            Format::Json => super::json(&value)?,
+            Format::Text => screen::healthy(truth, vary, summary, outcome.cut_short, self.arguments.reached),
+        })?;
+        Ok(exit)
+    }
+
+    fn broken(&self, broken: &Broken, watch: Stopwatch) -> Result<Exit, Problem> {
+        super::note(&format!("found in {:.1} s; shrinking", watch.elapsed().as_secs_f64()));
+        let own = Truth::of_plan(self.campaign.truth.plan.clone(), &broken.case);
+        let make: &Maker<'_> = self.campaign.subject;
+        // A failure is run twice before it is believed.
+        let subject = make(&own.plan, &broken.case);
+        let (_, verdict) = trial::trial_twice(&own, &broken.case, subject.as_ref());
+        let breach = match verdict {
+            Verdict::Broken(breach) => *breach,
+            Verdict::Held(_) => broken.breach.clone(),
+        };
+        let before = watch.elapsed();
+        let shrunk = trial::shrink_trial(&own, &broken.case, &breach, make, TRIES_MAX);
+        super::note(&format!("shrunk in {:.1} s", (watch.elapsed() - before).as_secs_f64()));
+        let truth = Truth::of_plan(own.plan.clone(), &shrunk.case);
+        let subject = make(&truth.plan, &shrunk.case);
+        let (run, _) = trial::trial_twice(&truth, &shrunk.case, subject.as_ref());
+        let state = first_difference(&truth, &shrunk.case, &shrunk.breach, subject.as_ref());
+        let origin = Origin {
+            driver: "random search".to_owned(),
+            seed: Some(self.seed.number),
+            case: Some(broken.number),
+        };
+        let mut finding = Finding {
+            case: &shrunk.case,
+            truth: &truth,
+            run: &run,
+            breach: &shrunk.breach,
+            origin: &origin,
+            shrinking: Some(Shrinking::from(&shrunk)),
+            state: state.as_ref(),
+            replay: "",
+        };
+        let folder = self.folder().join(finding.fingerprint());
+        let report = folder.join("report.md");
+        let replay = subject::replay_command(&report, self.arguments.plant.as_deref());
+        finding.replay = &replay;
+        let result = rewindow::report::json(&finding);
+        write(&report, &rewindow::report::markdown(&finding))?;
+        write(&folder.join("case.toml"), &shrunk.case.to_toml())?;
+        write(&folder.join("result.json"), &result)?;
+        super::print(&match self.arguments.format {
+            Format::Json => result,
+            Format::Text => broken::screen(&finding, Some(&report)),
+        })?;
+        let exit = match finding.breach.kind {
+            Kind::NotDeterministic => Exit::NotDeterministic,
+            _ => Exit::Broken,
+        };
+        Ok(exit)
+    }
+
+    /// Where reports of this job go.
+    fn folder(&self) -> PathBuf {
+        let root = self.budget.report_dir.clone().unwrap_or_else(|| PathBuf::from("target/rewindow"));
+        let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+        let name: String = self.job.name.chars().map(safe).collect();
+        // A name of dots would lead out of the folder.
+        root.join(if name.chars().all(|c| c == '.') { "job" } else { &name })
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Problem> {
+    let written =
+        path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(path, text));
+    written.map_err(|e| Problem::new("output", format!("the report cannot be written: {e}")).in_file(path))
+}

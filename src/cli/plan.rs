@@ -1,0 +1,54 @@
+//! `rewindow plan`: the page of a job, or of a query alone.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use rewindow::errors::Problem;
+use rewindow::job::{self, Source};
+use rewindow::plan_page::PlanPage;
+use rewindow_query::{Ordering, Policy, Span};
+
+use super::{Exit, Format, screen};
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// A job.toml, or an .asaql query
+    job: PathBuf,
+    /// Entries per second that come in [default: as in the events of the job]
+    #[arg(long, value_parser = parse_rate)]
+    rate: Option<f64>,
+    /// How the page is written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// The service's own tolerances, for a query without a job (rule 3.5).
+const DEFAULTS: Ordering =
+    Ordering { late: Span::seconds(5), out_of_order: Span::ZERO, policy: Policy::Adjust };
+
+pub(super) fn plan(arguments: &Arguments) -> Result<Exit, Problem> {
+    let page = match job::open(&arguments.job)? {
+        Source::Query(query) => {
+            if arguments.rate.is_some() {
+                super::note("--rate says nothing about a query alone: it needs a job.toml");
+            }
+            PlanPage::of_query(&query, &DEFAULTS)
+        }
+        Source::Job(job) => {
+            screen::remarks(&job.log.remarks);
+            PlanPage::of_job(&job, arguments.rate)
+        }
+    };
+    super::print(&match arguments.format {
+        Format::Text => page.screen(),
+        Format::Json => super::json(&page)?,
+    })?;
+    Ok(Exit::Held)
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    match text.replace([',', '_'], "").parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
+        _ => Err("a number of entries per second, such as 12000".to_owned()),
+    }
+}

@@ -1,0 +1,70 @@
+//! `rewindow replay`: the case of a report or case file, once more. Made for `git bisect run`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use rewindow::errors::Problem;
+use rewindow::judge::{Truth, Verdict};
+use rewindow::report::{Finding, Origin, ReadError, first_difference, read};
+use rewindow::{job, trial};
+
+use super::{Exit, Format, broken, subject};
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// A report.md or a case.toml
+    case: PathBuf,
+    /// Plant the bug that the report is about (needs the feature `plant`)
+    #[arg(long, value_name = "NAME")]
+    plant: Option<String>,
+    /// How the result is written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// Largest report that is read, in bytes.
+const REPORT_MAX: u64 = 64 << 20;
+
+pub(super) fn replay(arguments: &Arguments) -> Result<Exit, Problem> {
+    let make = subject::maker(arguments.plant.as_deref())?;
+    let path = &arguments.case;
+    let text = job::read_text(path, "report-unreadable", "the report", REPORT_MAX)?;
+    let case = read(&text).map_err(|error| match error {
+        ReadError::NotAReport => Problem::new("not-a-report", "there is no case in this file")
+            .in_file(path)
+            .help("a report.md holds one in its ```toml block; a case.toml begins with `format = 1`"),
+        ReadError::UnreadableCase(error) => Problem::of_case(&error, path),
+    })?;
+    case.check().map_err(|error| Problem::of_case(&error, path))?;
+    let query = PathBuf::from(format!("query of {}", path.display()));
+    let truth = Truth::of(&case).map_err(|error| Problem::of_query(error, &query, &case.query))?;
+    let subject = make(&truth.plan, &case);
+    let (run, verdict) = trial::trial_twice(&truth, &case, subject.as_ref());
+    let Verdict::Broken(breach) = verdict else {
+        super::print(&match arguments.format {
+            Format::Text => format!("held  {} does not break\n", case.name),
+            Format::Json => {
+                super::json(&serde_json::json!({ "version": 1, "verdict": "held", "case": case.name }))?
+            }
+        })?;
+        return Ok(Exit::Held);
+    };
+    let state = first_difference(&truth, &case, &breach, subject.as_ref());
+    let replay = subject::replay_command(path, arguments.plant.as_deref());
+    let origin = Origin { driver: "replay".to_owned(), seed: None, case: None };
+    let finding = Finding {
+        case: &case,
+        truth: &truth,
+        run: &run,
+        breach: &breach,
+        origin: &origin,
+        shrinking: None,
+        state: state.as_ref(),
+        replay: &replay,
+    };
+    super::print(&match arguments.format {
+        Format::Text => broken::screen(&finding, None),
+        Format::Json => rewindow::report::json(&finding),
+    })?;
+    Ok(Exit::Broken)
+}

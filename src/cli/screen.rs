@@ -1,0 +1,178 @@
+//! What `check` and `replay` show: header, progress, the healthy screen, remarks on inputs.
+//!
+//! Values to text. Decides nothing and measures nothing. Invariant: no figure of wall-clock time stands in
+//! anything for standard output, so the same seed gives the same bytes.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rewindow::budget::ChosenSeed;
+use rewindow::campaign::{Summary, required};
+use rewindow::generate::Vary;
+use rewindow::job::{Job, Remark};
+use rewindow::judge::{Level, Truth};
+use rewindow::plan_page::{PlanPage, duration, shown};
+use rewindow::text::{self, Align, WIDTH, count, number};
+use rewindow_query::Span;
+use rewindow_query::plan::Op;
+use rewindow_world::reached;
+
+/// Remarks shown by line before they are only counted.
+const REMARKS_MAX: usize = 5;
+
+/// Remarks on lines of the inputs, to standard error: the first few of each kind, then how many more.
+pub(super) fn remarks(remarks: &[Remark]) {
+    let mut codes: Vec<&str> = remarks.iter().map(|r| r.code).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    for code in codes {
+        let of_kind: Vec<&Remark> = remarks.iter().filter(|r| r.code == code).collect();
+        for remark in of_kind.iter().take(REMARKS_MAX) {
+            let line = format!("warning[{code}]: {}: {}", remark.place(), remark.message);
+            super::note(&text::wrap(&line, WIDTH, 3));
+        }
+        if of_kind.len() > REMARKS_MAX {
+            let more = (of_kind.len() - REMARKS_MAX) as u64;
+            super::note(&format!("warning[{code}]: and {}", count(more, "more line")));
+        }
+    }
+}
+
+/// The first lines: what is asked.
+pub(super) fn header(job: &Job, seed: &ChosenSeed) -> String {
+    let plan = &job.query.plan;
+    let operators = plan.nodes.iter().filter(|n| !matches!(n.op, Op::Source(_) | Op::Project(_))).count();
+    let head = format!(
+        "rewindow {}  {}  {}, {}, {}, {seed}",
+        env!("CARGO_PKG_VERSION"),
+        job.name,
+        count(plan.outputs.len() as u64, "output"),
+        count(operators as u64, "operator"),
+        count(job.log.history.entries.len() as u64, "entry"),
+    );
+    let page = PlanPage::of_job(job, Some(1.0));
+    let lookback = (0..plan.outputs.len()).map(|o| plan.lookback(o)).max().unwrap_or(Span::ZERO);
+    let ordering = Span(page.needed.0.saturating_sub(lookback.0));
+    let missing = page.deployed.as_ref().map_or(Span::ZERO, |d| d.missing);
+    let source = match job.deployment.retention {
+        None => "source keeps everything · enough".to_owned(),
+        Some(kept) if missing == Span::ZERO => format!("source keeps {kept} · enough"),
+        Some(kept) => format!("source keeps {kept} · {} too little", shown(missing)),
+    };
+    let parallel = if plan.parallel { " · fully parallel" } else { "" };
+    let [lookback, ordering] = [lookback, ordering].map(shown);
+    let line = format!("   plan  lookback {lookback} · ordering adds {ordering} · {source}{parallel}");
+    format!("{}\n{}\n", text::wrap(&head, WIDTH, 3), text::wrap(&line, WIDTH, 9))
+}
+
+/// A bar on a terminal, nothing in a pipe.
+pub(super) fn progress_bar(cases: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(cases), ProgressDrawTarget::stderr());
+    let template = "  judge  {wide_bar} {percent} %  {per_sec}  {msg}";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// What stands beside the bar.
+pub(super) fn progress_text(summary: &Summary) -> String {
+    let held = number(summary.held);
+    format!("held {held}  reached {} of {}", summary.states_reached(), reached::ALL.len())
+}
+
+/// The screen of a campaign in which nothing broke.
+pub(super) fn healthy(truth: &Truth, vary: &Vary, summary: &Summary, cut_short: bool, all: bool) -> String {
+    let mut screen = format!("\n{} held, none broke", count(summary.held, "schedule"));
+    screen.push_str(if cut_short { "; the budget of time ended the search.\n\n" } else { ".\n\n" });
+    screen.push_str(&table(truth, vary, summary));
+    let recoveries = summary.from_checkpoint + summary.replayed;
+    let mut lines = vec![
+        (
+            "recoveries",
+            format!(
+                "{}: {} from a checkpoint, {} by replay alone; {} of them partial and announced",
+                number(recoveries),
+                number(summary.from_checkpoint),
+                number(summary.replayed),
+                number(summary.announced)
+            ),
+        ),
+        (
+            "replayed",
+            format!(
+                "median {}, most {} · catch-up longest {}, estimated {}",
+                count(summary.backlog_median(), "entry"),
+                number(summary.backlog_max()),
+                duration(summary.catch_up_max),
+                duration(summary.estimated)
+            ),
+        ),
+        (
+            "delivered",
+            format!("{}, {} of them copies", count(summary.rows_matched, "owed row"), number(summary.copies)),
+        ),
+        ("run again", format!("{}, every one the same to the byte", count(summary.rerun, "schedule"))),
+        ("reached", reached_text(vary, summary, all)),
+    ];
+    let missing = summary.not_reached(vary);
+    if !missing.is_empty() {
+        let words = format!(
+            "never {}: more schedules (--cases) or other events may reach what has to be seen",
+            missing.join(", never ")
+        );
+        lines.push(("undecided", words));
+    }
+    for (label, words) in lines {
+        screen.push_str(&text::wrap(&format!("  {label:<10} {words}"), WIDTH, 13));
+        screen.push('\n');
+    }
+    screen
+}
+
+fn reached_text(vary: &Vary, summary: &Summary, all: bool) -> String {
+    let states = reached::ALL;
+    let mut words = format!("{} of {}", summary.states_reached(), states.len());
+    let with_count = |state: &str| {
+        let times = summary.reached.get(state).copied().unwrap_or(0);
+        format!("{state} {}", number(times))
+    };
+    if all {
+        for state in states {
+            words.push_str(&format!("\n{}", with_count(state)));
+        }
+        return words;
+    }
+    let named: Vec<String> =
+        required(vary).into_iter().filter(|s| summary.reached.contains_key(s)).map(with_count).collect();
+    if named.is_empty() { words } else { format!("{words}: {}, … (--reached lists all)", named.join(", ")) }
+}
+
+fn table(truth: &Truth, vary: &Vary, summary: &Summary) -> String {
+    let faults: Vec<&'static str> = vary.faults.iter().map(|trouble| trouble.name()).collect();
+    if faults.is_empty() {
+        return String::new();
+    }
+    let mut rows = vec![vec![String::new(), String::new()]];
+    rows[0].extend(faults.iter().map(|fault| format!("{fault}  ")));
+    for (output, name) in truth.plan.outputs.iter().enumerate() {
+        let mut row = vec![truth.operator(output).to_owned(), name.name.to_string()];
+        row.extend(faults.iter().map(|&fault| match summary.cells.get(&(output, fault)) {
+            Some(cell) => format!("{} {}", number(cell.schedules), cell.level.sign()),
+            None => "- ".to_owned(),
+        }));
+        rows.push(row);
+    }
+    let mut align = vec![Align::Left, Align::Left];
+    align.extend(faults.iter().map(|_| Align::Right));
+    let mut table = text::table(&rows, &align, 2, 2);
+    let mut levels: Vec<Level> = summary.cells.values().map(|cell| cell.level).collect();
+    levels.sort_unstable();
+    let mut legend: Vec<String> =
+        levels.iter().map(|level| format!("{} {}", level.sign(), level.name())).collect();
+    legend.dedup();
+    if !legend.is_empty() {
+        table.push_str(&text::wrap(&format!("  each by itself: {}", legend.join("   ")), WIDTH, 18));
+        table.push('\n');
+    }
+    table.push('\n');
+    table
+}

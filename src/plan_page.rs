@@ -1,0 +1,381 @@
+//! The page of `rewindow plan`: how far back a job can see, what the source has to keep for it, and how long
+//! each kind of recovery takes. Before anything runs: nothing here looks at a single row.
+//!
+//! Lookback is the analysis' (rule 12.4): along a path of steps it adds up, and in front of it stand the
+//! tolerances of the ordering stage, `late + 2 x early`. Replay and catch-up follow the formulas of the
+//! service's documentation: a node that died replays `rate x time since its checkpoint`, an upgrade without
+//! state or a start by the user `rate x lookback`, and either takes that over `partitions x speed`.
+//! Invariant: the screen says what the JSON says, in words.
+
+use rewindow_query::plan::{Op, Window};
+use rewindow_query::{Ordering, Plan, Span};
+use rewindow_world::case::Deployment;
+use serde::Serialize;
+
+use crate::job::{Job, Query};
+use crate::text::{self, Align, WIDTH};
+
+/// What there is to say about a plan.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct PlanPage {
+    /// The job's name.
+    pub name: String,
+    /// Whether every partition is a pipeline of its own (rule 11.4).
+    pub parallel: bool,
+    /// One for each output, in order.
+    pub outputs: Vec<OutputPlan>,
+    /// The largest total over all outputs: what the source has to keep.
+    pub needed: Span,
+    /// How it is deployed; `None` for a query alone.
+    pub deployed: Option<Deployed>,
+    /// Remarks of the analysis.
+    pub warnings: Vec<String>,
+}
+
+/// How far back an output can see.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct OutputPlan {
+    /// Its name.
+    pub name: String,
+    /// The stages on its longest path, in the order in which a row passes them.
+    pub stages: Vec<Stage>,
+    /// All of them together.
+    pub total: Span,
+}
+
+/// A stage of a path.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Stage {
+    /// The operator's name.
+    pub operator: &'static str,
+    /// What it does, as written.
+    pub what: String,
+    /// How far back it can see.
+    pub lookback: Span,
+    /// Why, with the number of the rule.
+    pub because: &'static str,
+}
+
+/// What follows from the deployment.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Deployed {
+    /// How long the source keeps an entry; `None` keeps all.
+    pub kept: Option<Span>,
+    /// How much is missing; zero if it is enough.
+    pub missing: Span,
+    /// What would help, if something is missing.
+    pub remedies: Vec<String>,
+    /// Entries per second that come in.
+    pub rate: f64,
+    /// Whether the rate was measured in the events of the job.
+    pub rate_measured: bool,
+    /// Partitions of all inputs together.
+    pub partitions: u64,
+    /// Entries per second that are processed of each partition.
+    pub speed: u64,
+    /// What each kind of recovery takes.
+    pub recoveries: Vec<RecoveryPlan>,
+}
+
+/// What a kind of recovery takes.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct RecoveryPlan {
+    /// The fault.
+    pub fault: &'static str,
+    /// What is read again, in words.
+    pub replays: String,
+    /// How far back that is at most.
+    pub gap: Span,
+    /// How many entries that is.
+    pub entries: u64,
+    /// How long it takes.
+    pub catch_up: Span,
+}
+
+impl PlanPage {
+    /// The page of a query alone, under the service's default tolerances (rule 3.5).
+    pub fn of_query(query: &Query, ordering: &Ordering) -> PlanPage {
+        let stem = query.path.file_stem().map(|s| s.to_string_lossy().into_owned());
+        PlanPage::new(stem.unwrap_or_default(), &query.plan, ordering)
+    }
+
+    /// The page of a job. `rate`: entries per second, or as many as its events show.
+    pub fn of_job(job: &Job, rate: Option<f64>) -> PlanPage {
+        let mut page = PlanPage::new(job.name.clone(), &job.query.plan, &job.ordering);
+        let partitions = job.partitions().iter().map(|&p| u64::from(p)).sum();
+        let measured = rate.unwrap_or_else(|| measured_rate(job));
+        page.deploy(&job.deployment, partitions, measured, rate.is_none());
+        page
+    }
+
+    fn new(name: String, plan: &Plan, ordering: &Ordering) -> PlanPage {
+        let outputs: Vec<OutputPlan> =
+            (0..plan.outputs.len()).map(|output| OutputPlan::new(plan, output, ordering)).collect();
+        PlanPage {
+            name,
+            parallel: plan.parallel,
+            needed: outputs.iter().map(|o| o.total).max().unwrap_or(Span::ZERO),
+            outputs,
+            deployed: None,
+            warnings: plan.warnings.clone(),
+        }
+    }
+
+    fn deploy(&mut self, deployment: &Deployment, partitions: u64, rate: f64, rate_measured: bool) {
+        let speed = deployment.rate;
+        let missing =
+            deployment.retention.map_or(Span::ZERO, |kept| minus(self.needed, kept).max(Span::ZERO));
+        let recovery = |fault, replays: String, gap: Span| {
+            let entries = (rate * seconds(gap)).ceil();
+            let catch_up = Span((entries / (partitions as f64 * speed as f64) * 1e7) as i64);
+            RecoveryPlan { fault, replays, gap, entries: entries as u64, catch_up }
+        };
+        let (interval, needed) = (deployment.checkpoint_interval, self.needed);
+        let lookback = format!("one lookback, {}", shown(needed));
+        let recoveries = vec![
+            recovery("node kill", format!("since the checkpoint, up to {interval}"), interval),
+            recovery("os upgrade", "the same, node after node".to_owned(), interval),
+            recovery("upgrade, state", "the same, all nodes at once".to_owned(), interval),
+            recovery("upgrade, replay", lookback.clone(), needed),
+            recovery("stop, start", lookback, needed),
+        ];
+        self.deployed = Some(Deployed {
+            kept: deployment.retention,
+            missing,
+            remedies: self.remedies(deployment.retention, missing),
+            rate,
+            rate_measured,
+            partitions,
+            speed,
+            recoveries,
+        });
+    }
+
+    fn remedies(&self, kept: Option<Span>, missing: Span) -> Vec<String> {
+        let Some(kept) = kept.filter(|_| missing > Span::ZERO) else { return Vec::new() };
+        let hour = Span::hours(1).0;
+        let hours = Span(self.needed.0.div_euclid(hour).saturating_add(1).saturating_mul(hour));
+        let spare = shown(minus(hours, self.needed));
+        let mut remedies = vec![format!("keep {hours} (with {spare} to spare)")];
+        // Shortening one stage helps only if it stands on every path that is too long.
+        let long = self.outputs.iter().filter(|o| o.total > kept);
+        let worst = long.max_by_key(|o| o.total);
+        let stages = worst.into_iter().flat_map(|o| o.stages.iter().map(move |s| (o, s)));
+        if let Some((output, stage)) =
+            stages.filter(|(_, s)| s.lookback > missing).max_by_key(|(_, s)| s.lookback)
+        {
+            let least = minus(stage.lookback, missing);
+            remedies.push(match stage.operator {
+                "ordering" => {
+                    format!("accept events up to {} late only", shown(minus(least, Span::minutes(10))))
+                }
+                operator => format!("shorten the {operator} of `{}` to {}", output.name, shown(least)),
+            });
+        }
+        remedies
+    }
+
+    /// The page as text, ending in a line break.
+    pub fn screen(&self) -> String {
+        let mut screen = String::new();
+        self.lookbacks(&mut screen);
+        for warning in &self.warnings {
+            screen.push_str(&text::wrap(&format!("  remark      {warning}"), WIDTH, 14));
+            screen.push('\n');
+        }
+        if let Some(deployed) = &self.deployed {
+            self.retention(deployed, &mut screen);
+            deployed.recoveries(&mut screen);
+        }
+        screen
+    }
+
+    fn lookbacks(&self, screen: &mut String) {
+        let several = self.outputs.len() > 1;
+        let indent = if several { "    " } else { "  " };
+        let longest =
+            |of: fn(&Stage) -> usize| self.outputs.iter().flat_map(|o| &o.stages).map(of).max().unwrap_or(0);
+        let totals = self.outputs.iter().map(|o| shown(o.total).chars().count()).max().unwrap_or(0);
+        let lookback = longest(|s| shown(s.lookback).chars().count()).max(totals).max("lookback".len());
+        // What is written may be long: it gets the room that the other columns leave.
+        let taken = indent.len() + 8 + lookback + longest(|s| s.because.chars().count()) + 3 * 2;
+        let room = WIDTH.saturating_sub(taken);
+        let name = text::clip(&self.name, indent.len() + 8);
+        let mut rows = vec![vec![name, String::new(), "lookback".into(), "because".into()]];
+        for output in &self.outputs {
+            if several {
+                rows.push(vec![format!("  {}", text::clip(&output.name, 40))]);
+            }
+            for stage in &output.stages {
+                let operator = format!("{indent}{}", stage.operator);
+                let what = text::clip(&stage.what, room);
+                rows.push(vec![operator, what, shown(stage.lookback), stage.because.to_owned()]);
+            }
+            let path = if output.stages.len() > 2 { "along the longest path" } else { "" };
+            rows.push(vec![
+                format!("{indent}in total"),
+                path.into(),
+                shown(output.total),
+                "lookbacks add".into(),
+            ]);
+        }
+        screen.push_str(&text::table(&rows, &[Align::Left, Align::Left, Align::Right, Align::Left], 0, 2));
+    }
+
+    fn retention(&self, deployed: &Deployed, screen: &mut String) {
+        let needed = shown(self.needed);
+        let words = match deployed.kept {
+            None => "the source keeps everything: enough".to_owned(),
+            Some(kept) if deployed.missing == Span::ZERO => {
+                let spare = shown(minus(kept, self.needed));
+                format!("the source keeps {kept}, {needed} are needed: enough, with {spare} to spare")
+            }
+            Some(kept) => format!(
+                "the source keeps {kept}, {needed} are needed: too little. After an upgrade without state, or a \
+                 restart, rows of up to {} may be wrong or missing, and are announced as such",
+                shown(deployed.missing)
+            ),
+        };
+        screen.push('\n');
+        screen.push_str(&text::wrap(&format!("  retention   {words}."), WIDTH, 14));
+        screen.push('\n');
+        if !deployed.remedies.is_empty() {
+            let remedies = deployed.remedies.join("; or ");
+            screen.push_str(&text::wrap(&format!("  remedies    {remedies}"), WIDTH, 14));
+            screen.push('\n');
+        }
+    }
+}
+
+impl Deployed {
+    fn recoveries(&self, screen: &mut String) {
+        let partitions = text::count(self.partitions, "partition");
+        let measured = if self.rate_measured { ", as in its events" } else { "" };
+        let rate = frequency(self.rate);
+        let speed = text::number(self.speed);
+        let head = format!("at {rate}{measured}, and {partitions} of which {speed}/s each are processed");
+        screen.push('\n');
+        screen.push_str(&text::wrap(&format!("  recovery    {head}"), WIDTH, 14));
+        screen.push('\n');
+        let row = |r: &RecoveryPlan| {
+            let entries = format!("up to {}", text::count(r.entries, "entry"));
+            vec![r.fault.to_owned(), r.replays.clone(), entries, duration(r.catch_up)]
+        };
+        let rows: Vec<Vec<String>> = self.recoveries.iter().map(row).collect();
+        screen.push_str(&text::table(&rows, &[Align::Left, Align::Left, Align::Right, Align::Right], 4, 3));
+        let most = self.partitions as f64 * self.speed as f64;
+        if self.rate > most {
+            let line = format!(
+                "  too slow    {rate} come in and {} can be processed: the job never catches up",
+                frequency(most)
+            );
+            screen.push_str(&text::wrap(&line, WIDTH, 14));
+            screen.push('\n');
+        }
+    }
+}
+
+impl OutputPlan {
+    fn new(plan: &Plan, output: usize, ordering: &Ordering) -> OutputPlan {
+        let path = plan.lookback_path(output);
+        let sees = |id: &&usize| plan.lookback_of(**id) > Span::ZERO;
+        let stage = |&id: &usize| Stage {
+            operator: plan.nodes[id].op.name(),
+            what: plan.describe(id),
+            lookback: plan.lookback_of(id),
+            because: because(&plan.nodes[id].op),
+        };
+        let mut stages = vec![ordering_stage(ordering)];
+        stages.extend(path.iter().filter(sees).map(stage));
+        let total = stages.iter().fold(Span::ZERO, |sum, stage| plus(sum, stage.lookback));
+        OutputPlan { name: plan.outputs[output].name.to_string(), stages, total }
+    }
+}
+
+/// The ordering stage has to see so much to rebuild its watermark.
+fn ordering_stage(ordering: &Ordering) -> Stage {
+    Stage {
+        operator: "ordering",
+        what: format!("late {}, out of order {}", ordering.late, ordering.out_of_order),
+        lookback: plus(ordering.late, plus(Span::EARLY, Span::EARLY)),
+        because: "late + 2 x early (5 min, fixed)",
+    }
+}
+
+fn because(op: &Op) -> &'static str {
+    match op {
+        Op::Source(_) | Op::Filter(_) | Op::Project(_) | Op::Union => "keeps nothing (rule 12.4)",
+        Op::Group(group) => match group.window {
+            Window::Sliding { .. } => "size + 1 tick (rule 12.4)",
+            Window::Tumbling { .. } | Window::Hopping { .. } => "size of the window (rule 12.4)",
+        },
+        Op::Join(_) => "bounds + 1 unit (rule 12.4)",
+        Op::Lag(_) | Op::Last(_) => "LIMIT DURATION (rule 12.4)",
+        Op::IsFirst(_) => "its interval (rule 12.4)",
+    }
+}
+
+/// Entries per second over the span of arrivals.
+fn measured_rate(job: &Job) -> f64 {
+    let entries = &job.log.history.entries;
+    let arrivals = || entries.iter().map(|entry| entry.arrival);
+    match (arrivals().min(), arrivals().max()) {
+        (Some(first), Some(last)) if first < last => entries.len() as f64 / seconds(last.since(first)),
+        _ => entries.len() as f64,
+    }
+}
+
+fn seconds(span: Span) -> f64 {
+    span.0 as f64 / 1e7
+}
+
+fn plus(a: Span, b: Span) -> Span {
+    Span(a.0.saturating_add(b.0))
+}
+
+fn minus(a: Span, b: Span) -> Span {
+    Span(a.0.saturating_sub(b.0))
+}
+
+/// A span without the ticks that only a proof needs: to the nearest millisecond.
+pub fn shown(span: Span) -> String {
+    let milli = Span::seconds(1).0 / 1_000;
+    Span((span.0.saturating_add(milli / 2)).div_euclid(milli).saturating_mul(milli)).to_string()
+}
+
+/// A rate in the largest unit in which it is a readable number: `12,000 entries/s`, `10 entries/h`.
+fn frequency(per_second: f64) -> String {
+    let units = [("s", 1.0), ("min", 60.0), ("h", 3_600.0), ("d", 86_400.0)];
+    let readable = units.iter().find(|(_, length)| per_second * length >= 10.0);
+    let (unit, length) = readable.unwrap_or(&units[3]);
+    format!("{} entries/{unit}", text::number((per_second * length).round() as u64))
+}
+
+/// A length of time as one reads it aloud: tenths below a minute, seconds below an hour, then minutes.
+pub fn duration(span: Span) -> String {
+    let (tenth, second, minute) = (Span::seconds(1).0 / 10, Span::seconds(1).0, Span::minutes(1).0);
+    let grain = match span.0.abs() {
+        ticks if ticks < 60 * second => tenth,
+        ticks if ticks < 60 * minute => second,
+        _ => minute,
+    };
+    // Rounded up: a catch-up that takes any time at all does not take none.
+    let rounded = Span(span.0.saturating_add(grain - 1).div_euclid(grain).saturating_mul(grain));
+    if rounded == Span::ZERO { "0 s".to_owned() } else { rounded.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_and_durations_are_readable() {
+        assert_eq!(frequency(12_000.0), "12,000 entries/s");
+        assert_eq!(frequency(0.002_9), "10 entries/h");
+        assert_eq!(frequency(0.000_01), "1 entries/d");
+        assert_eq!(duration(Span(1)), "0.1 s");
+        assert_eq!(duration(Span::ZERO), "0 s");
+        assert_eq!(duration(Span::seconds(61)), "1 min 1 s");
+        assert_eq!(duration(Span::seconds(3_661)), "1 h 2 min");
+    }
+}
