@@ -4,12 +4,16 @@
 //! writes it down so that [`report::read`] gets it back. No operator logic lives here: what is right comes
 //! from `model`, what happened from `world`. Invariant: a verdict depends on the case and the subject alone.
 
+pub mod budget;
+pub mod campaign;
 pub mod choices;
 pub mod errors;
 pub mod fingerprint;
 pub mod generate;
+pub mod job;
 pub mod judge;
 pub mod laws;
+pub mod plan_page;
 pub mod pool;
 pub mod report;
 pub mod shrink;
