@@ -49,7 +49,8 @@ pub fn agree(
             };
             let (batch, left) = lanes[lane].split_at(count);
             lanes[lane] = left;
-            alive = fed.take(shard, worker.feed(batch[0].input, batch[0].partition, batch));
+            let given = worker.feed(batch[0].input, batch[0].partition, batch);
+            alive = fed.take(shard, given, worker.failure());
         }
         if alive {
             fed.finish(shard, &mut *worker);
@@ -80,8 +81,11 @@ pub fn resume(truth: &Truth, case: &Case, subject: &dyn Subject, cut: usize) -> 
         let mut alive = true;
         for entry in before {
             let rows = worker.feed(entry.input, entry.partition, std::slice::from_ref(entry));
-            resumed.take(shard, rows.clone());
-            alive = alive && original.take(shard, rows);
+            resumed.take(shard, rows.clone(), worker.failure());
+            alive = original.take(shard, rows, worker.failure());
+            if !alive {
+                break;
+            }
         }
         if !alive {
             continue;
@@ -171,28 +175,29 @@ struct Fed {
 }
 
 impl Fed {
-    /// Keeps what a call gave; whether the worker goes on.
-    fn take(&mut self, shard: usize, given: Result<Vec<Row>, Failure>) -> bool {
-        match given {
+    /// Keeps what a call gave and what failure lies behind it; whether the worker goes on.
+    fn take(&mut self, shard: usize, given: Result<Vec<Row>, Failure>, behind: Option<Failure>) -> bool {
+        let failure = match given {
             Ok(rows) => {
                 if !rows.is_empty() {
                     let at = Timestamp::MIN;
                     self.run.deliveries.push(Delivery { at, node: 0, shard, generation: 0, rows });
                 }
-                true
+                behind
             }
-            Err(failure) => {
-                if self.run.failure.as_ref().is_none_or(|earlier| failure.at < earlier.at) {
-                    self.run.failure = Some(failure);
-                }
-                false
-            }
+            Err(failure) => Some(failure),
+        };
+        let Some(failure) = failure else { return true };
+        if self.run.failure.as_ref().is_none_or(|earlier| failure.at < earlier.at) {
+            self.run.failure = Some(failure);
         }
+        false
     }
 
     fn go_on(&mut self, shard: usize, worker: &mut dyn Worker, entries: &[&Entry]) {
         for entry in entries {
-            if !self.take(shard, worker.feed(entry.input, entry.partition, std::slice::from_ref(entry))) {
+            let given = worker.feed(entry.input, entry.partition, std::slice::from_ref(entry));
+            if !self.take(shard, given, worker.failure()) {
                 return;
             }
         }
@@ -200,7 +205,8 @@ impl Fed {
     }
 
     fn finish(&mut self, shard: usize, worker: &mut dyn Worker) {
-        self.take(shard, worker.finish());
+        let given = worker.finish();
+        self.take(shard, given, worker.failure());
     }
 }
 
