@@ -16,6 +16,7 @@ pub mod grouping;
 pub mod history;
 pub mod hopping;
 pub mod isfirst;
+pub mod join;
 pub mod lag;
 pub mod last;
 pub mod looking;
@@ -28,5 +29,4 @@ pub mod sliding;
 pub mod slots;
 pub mod tumbling;
 pub mod union;
-
 pub use plant::{Plant, Plants};
