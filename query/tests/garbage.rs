@@ -196,6 +196,12 @@ fn what_repeats_without_end_is_refused_and_does_not_overflow() {
             " WHEN 1 THEN 2 WHEN 3 THEN 4 END".repeat(40)
         ),
         doubling_steps(40),
+        // As many names as fit, so that what is looked up by walking a list is seen to stay bearable.
+        format!("SELECT {} FROM A", (0..n).map(|i| format!("a{i}")).collect::<Vec<_>>().join(",")),
+        format!(
+            "SELECT 1 AS x FROM A WHERE {}",
+            (0..n / 2).map(|i| format!("a{i}=1")).collect::<Vec<_>>().join(" OR ")
+        ),
     ] {
         check(&text);
     }

@@ -24,9 +24,7 @@ fn analytics_stand_below_where_and_equal_ones_are_one() {
          2 lag v 1 default null by [k] limit 5 min <- 1
          3 filter $isfirst4 = 1 <- 2
          4 project id, a = $lag5, b = ($lag5 + 1) <- 3
-         output <- 4"
-            .replace("[t, id, v, k]", "[t, id, v, k]")
-            .as_str(),
+         output <- 4",
     );
 }
 
@@ -118,6 +116,46 @@ fn unknown_columns_of_a_step_are_null_with_a_remark() {
 fn a_name_read_elsewhere_is_a_column_in_where_and_not_its_alias() {
     let plan = analyse("SELECT TRY_CAST(v AS bigint) AS v FROM A WHERE v > 1", None).unwrap();
     assert!(plan.to_string().contains("1 filter v > 1 <- 0"), "{plan}");
+}
+
+#[test]
+fn a_stream_with_an_alias_is_known_by_the_alias_alone() {
+    let plan = analyse("SELECT Lane.brand FROM Lane l", None).unwrap();
+    assert!(plan.warnings.iter().any(|w| w.contains("l.brand")), "{:?}", plan.warnings);
+}
+
+#[test]
+fn left_joins_chain_and_a_base_alias_keeps_its_own_timestamp() {
+    check(
+        "SELECT a.k, c.v FROM A a LEFT JOIN B b ON DATEDIFF(minute, a, b) BETWEEN 0 AND 1
+         LEFT JOIN s c ON a.k = c.k AND DATEDIFF(minute, c, b) = 0",
+        "0 ordering A [$timestamp, k]
+         1 ordering B [$timestamp]
+         2 ordering s [k, $timestamp, v]
+         3 join left minute 0..=1 of a.$timestamp b.$timestamp on datediff minute(a.$timestamp, b.$timestamp) \
+         between 0 and 1 <- 0, 1
+         4 join left minute 0..=0 of b.$timestamp c.$timestamp on (a.k = c.k and \
+         datediff minute(c.$timestamp, b.$timestamp) = 0) <- 3, 2
+         5 project k = a.k, v = c.v <- 4
+         output <- 5",
+    );
+}
+
+#[test]
+fn a_step_in_a_join_carries_its_timestamp() {
+    check(
+        "WITH s AS (SELECT k, COUNT(*) AS n FROM A GROUP BY k, Tumbling(minute, 1))
+         SELECT x.n, y.n AS m FROM s x JOIN s y ON x.k = y.k AND DATEDIFF(mi, x, y) = 1",
+        "0 ordering A [k]
+         1 tumbling 1 min by [k] of [count(*)] <- 0
+         2 project k, n = $count0 <- 1
+         3 project k, n, $timestamp = timestamp() <- 2
+         4 project k, n, $timestamp = timestamp() <- 2
+         5 join minute 1..=1 of x.$timestamp y.$timestamp on (x.k = y.k and \
+         datediff minute(x.$timestamp, y.$timestamp) = 1) <- 3, 4
+         6 project n = x.n, m = y.n <- 5
+         output <- 6",
+    );
 }
 
 #[test]

@@ -139,6 +139,12 @@ const REFUSALS: &[(&str, &str, &str)] = &[
         "DATEDIFF(minute, m, g) BETWEEN 5 AND 1",
         "SELECT m.a FROM Meter m JOIN Gate g ON DATEDIFF(minute, m, g) BETWEEN 5 AND 1",
     ),
+    ("not-grouped", "v", "SELECT SUM(v) AS v FROM Meter GROUP BY Tumbling(minute, 1) HAVING v > 1"),
+    (
+        "partition-key",
+        "PartitionId",
+        "WITH S AS (SELECT a FROM Meter) SELECT a FROM S PARTITION BY PartitionId",
+    ),
     ("partition-key", "a + 1", "SELECT a FROM Meter PARTITION BY a + 1"),
     (
         "join-partition",

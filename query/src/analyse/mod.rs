@@ -31,6 +31,9 @@ use crate::value::Type;
 /// Most parts of expressions a plan may have in all; a simple CASE repeats its operand.
 const PARTS_MAX: usize = 200_000;
 
+/// Most columns of one SELECT list, and most read of one stream: lists of names are walked.
+const COLUMNS_MAX: usize = 4_096;
+
 /// Analyses a query.
 ///
 /// `inputs`: `Some` lists the declared streams; the plan's inputs are exactly these, in this order, and
@@ -271,6 +274,11 @@ impl Builder {
             self.warnings.push(warning);
         }
     }
+}
+
+fn too_many_columns(place: &Range<usize>) -> QueryError {
+    let message = format!("a SELECT has at most {COLUMNS_MAX} columns, and reads as many of one stream");
+    fail(codes::TOO_LONG, place, "one too many", message)
 }
 
 fn into_in_step(into: &Name) -> QueryError {

@@ -33,9 +33,11 @@ impl Scope<'_> {
                 if !self.is_grouped(clause) {
                     return self.path(path, clause);
                 }
+                // An alias, unless it is a column of the input as well (A-HAVING-ALIAS).
                 if clause == Clause::Having
                     && path.len() == 1
                     && let Some(alias) = self.alias(&path[0].text)
+                    && !(0..self.sides.len()).any(|side| self.known(side, &path[0]))
                 {
                     return self.value(alias, Clause::Items);
                 }

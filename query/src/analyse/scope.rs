@@ -166,6 +166,9 @@ impl<'a> Scope<'a> {
         if probing {
             return Err(not_a_key());
         }
+        if columns.len() >= super::COLUMNS_MAX {
+            return Err(super::too_many_columns(&self.select.place));
+        }
         columns.push((wanted, fresh));
         self.owners.push(Some(side));
         Ok(fresh)
@@ -183,6 +186,9 @@ impl<'a> Scope<'a> {
             None if own => (last, path),
             None => (self.side_with(&path[0])?, path),
         };
+        if qualified.is_none() && path.len() > 1 {
+            self.remark_on_stream_name(path);
+        }
         let (first, members) = rest.split_first().expect("a path has a part behind its alias");
         if qualified.is_none()
             && let [name] = path
@@ -198,6 +204,22 @@ impl<'a> Scope<'a> {
         Ok(typed)
     }
 
+    /// `Lane.brand` with `FROM Lane l` is a column `Lane`, which is hardly meant.
+    fn remark_on_stream_name(&mut self, path: &[Name]) {
+        let select = self.select;
+        let froms = std::iter::once(&select.from).chain(select.joins.iter().map(|join| &join.from));
+        for from in froms {
+            if let Some(alias) = &from.alias
+                && from.stream.text.eq_ignore_ascii_case(&path[0].text)
+            {
+                let (stream, alias, column) = (&path[0].text, &alias.text, &path[1].text);
+                self.warn(format!(
+                    "{stream}.{column} reads a column {stream}: the stream is named {alias} here, write {alias}.{column}"
+                ));
+            }
+        }
+    }
+
     /// A single name that is an alias of the SELECT list, or a text in double quotes.
     fn not_a_column(
         &mut self,
@@ -205,10 +227,11 @@ impl<'a> Scope<'a> {
         name: &Name,
         clause: Clause,
     ) -> Result<Option<Typed>, QueryError> {
-        if self.known(side, name) {
+        let alias = self.alias(&name.text);
+        if alias.is_none() && name.quote != Quote::Double || self.known(side, name) {
             return Ok(None);
         }
-        if let Some(alias) = self.alias(&name.text) {
+        if let Some(alias) = alias {
             if clause == Clause::Having {
                 return self.value(alias, Clause::Items).map(Some);
             }
@@ -234,7 +257,7 @@ impl<'a> Scope<'a> {
 
     /// Whether the name surely is a column of the side: a column of a step, metadata, or a name that the
     /// query reads from the payload elsewhere.
-    fn known(&self, side: usize, name: &Name) -> bool {
+    pub(super) fn known(&self, side: usize, name: &Name) -> bool {
         match &self.sides[side].rows {
             Rows::Step { relation, .. } if find(relation, &name.text).is_some() => true,
             Rows::Step { relation, .. } if relation.shown.iter().all(|s| !s.open) => false,
@@ -247,7 +270,7 @@ impl<'a> Scope<'a> {
         let mut test = |ast: &Ast| match &ast.kind {
             Kind::Path(path) => {
                 let qualified = path.len() > 1 && self.side_named(&path[0].text).is_some();
-                path[usize::from(qualified)].text == name
+                path[usize::from(qualified)].text.eq_ignore_ascii_case(name)
             }
             _ => false,
         };

@@ -106,7 +106,14 @@ impl Scope<'_> {
                 return Err(fail(codes::PARTITION_KEY, &ast.place, "no column", message));
             };
             name = Some(path[path.len() - 1].text.to_ascii_lowercase());
-            self.sides[side].key = Some(self.value(ast, Clause::Partition)?.expr);
+            let key = self.value(ast, Clause::Partition)?.expr;
+            if let Expr::Literal(_) = key {
+                let message =
+                    format!("{} carries no column to be partitioned by so (rule 11.3)", from.stream.text);
+                let error = fail(codes::PARTITION_KEY, &ast.place, "not carried", message);
+                return Err(error.help("partition the step itself by it, or select the column there"));
+            }
+            self.sides[side].key = Some(key);
         }
         if side == 0 {
             self.partition = name;
@@ -139,6 +146,9 @@ impl Scope<'_> {
                 if out.open || !outs.iter().any(|have| !have.open && have.name == out.name) {
                     outs.push(out);
                 }
+            }
+            if outs.len() >= super::COLUMNS_MAX {
+                return Err(super::too_many_columns(&item.place));
             }
             let Some(ast) = ast else { continue };
             let typed = self.value(ast, Clause::Items)?;

@@ -14,7 +14,7 @@ use crate::codes::{self, fail};
 use crate::error::QueryError;
 
 /// Longest text an analysis accepts, in bytes.
-pub(crate) const TEXT_MAX: usize = 256 * 1024;
+pub(crate) const TEXT_MAX: usize = 128 * 1024;
 
 /// Lexical rules of the language: T-SQL's, with names in brackets or double quotes (rule 1.9).
 #[derive(Debug)]
