@@ -276,3 +276,83 @@ pub fn required(vary: &Vary) -> Vec<&'static str> {
     }
     states
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toy::{Toy, Wrong, case};
+
+    /// The toy knows nothing of a log that forgets.
+    fn kills(truth: &Truth, base: &Case) -> Vary {
+        let faults = vec![Trouble::NodeKill, Trouble::OsUpgrade, Trouble::UpgradeState];
+        Vary { faults, retention: false, ..Vary::all(&truth.plan, &base.ordering) }
+    }
+
+    fn outcome(wrong: Wrong, cases: u64, threads: usize) -> Outcome {
+        let base = Case { faults: Vec::new(), ..case(40) };
+        let truth = Truth::of(&base).unwrap();
+        let vary = kills(&truth, &base);
+        let campaign = Campaign {
+            base: &base,
+            truth: &truth,
+            vary: &vary,
+            subject: &move |plan, case| Box::new(Toy::new(plan, case, wrong)),
+            seed: 5,
+            cases,
+            threads,
+            determinism: Determinism::Sample,
+        };
+        campaign.run(&|| false, &mut |_| {})
+    }
+
+    #[test]
+    fn the_number_of_threads_does_not_show_in_what_a_campaign_says() {
+        let one = outcome(Wrong::Never, 60, 1);
+        assert_eq!((one.summary.held, one.summary.rerun, &one.broken), (60, 1, &None));
+        assert!(one.summary.cells.values().any(|cell| cell.alone > 0), "{one:?}");
+        assert_eq!(outcome(Wrong::Never, 60, 4), one);
+    }
+
+    #[test]
+    fn the_first_breach_is_that_of_the_smallest_number() {
+        let one = outcome(Wrong::Forgets, 60, 1);
+        let broken = one.broken.as_ref().expect("a subject that forgets is found out");
+        assert_eq!(broken.number, one.summary.held);
+        assert_eq!(outcome(Wrong::Forgets, 60, 4), one);
+        // The same schedule comes of its number alone.
+        assert_eq!(outcome(Wrong::Forgets, broken.number, 2).broken, None);
+    }
+
+    #[test]
+    fn a_budget_of_time_ends_a_campaign_between_schedules() {
+        let base = case(10);
+        let truth = Truth::of(&base).unwrap();
+        let vary = kills(&truth, &base);
+        let left = std::cell::Cell::new(3);
+        let campaign = Campaign {
+            base: &base,
+            truth: &truth,
+            vary: &vary,
+            subject: &|plan, case| Box::new(Toy::new(plan, case, Wrong::Never)),
+            seed: 5,
+            cases: 60,
+            threads: 2,
+            determinism: Determinism::Off,
+        };
+        let stop = || left.replace(left.get() - 1) == 0;
+        let outcome = campaign.run(&stop, &mut |_| {});
+        assert_eq!((outcome.summary.held, outcome.cut_short), (3, true));
+    }
+
+    #[test]
+    fn the_median_is_that_of_all_recoveries() {
+        let of = |backlogs: &[(u64, u64)]| {
+            let backlogs = backlogs.iter().copied().collect();
+            Summary { backlogs, ..Summary::default() }.backlog_median()
+        };
+        assert_eq!(of(&[]), 0);
+        assert_eq!(of(&[(7, 1)]), 7);
+        assert_eq!(of(&[(1, 3), (5, 2), (9, 1)]), 1);
+        assert_eq!(of(&[(1, 2), (5, 2), (9, 1)]), 5);
+    }
+}

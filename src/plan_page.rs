@@ -200,8 +200,7 @@ impl PlanPage {
         // What is written may be long: it gets the room that the other columns leave.
         let taken = indent.len() + 8 + lookback + longest(|s| s.because.chars().count()) + 3 * 2;
         let room = WIDTH.saturating_sub(taken);
-        let name = text::clip(&self.name, indent.len() + 8);
-        let mut rows = vec![vec![name, String::new(), "lookback".into(), "because".into()]];
+        let mut rows = vec![vec![String::new(), String::new(), "lookback".into(), "because".into()]];
         for output in &self.outputs {
             if several {
                 rows.push(vec![format!("  {}", text::clip(&output.name, 40))]);
@@ -219,7 +218,11 @@ impl PlanPage {
                 "lookbacks add".into(),
             ]);
         }
-        screen.push_str(&text::table(&rows, &[Align::Left, Align::Left, Align::Right, Align::Left], 0, 2));
+        let table = text::table(&rows, &[Align::Left, Align::Left, Align::Right, Align::Left], 0, 2);
+        // The name stands over the first two columns, as far as they are blank.
+        let blank = table.find(|c| c != ' ').unwrap_or(0);
+        let name = text::clip(&self.name, blank.saturating_sub(2));
+        screen.push_str(&format!("{name:<blank$}{}", &table[blank..]));
     }
 
     fn retention(&self, deployed: &Deployed, screen: &mut String) {
