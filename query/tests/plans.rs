@@ -88,6 +88,30 @@ fn keys_are_found_in_larger_expressions_and_having_knows_aliases() {
 }
 
 #[test]
+fn an_analytic_may_be_a_grouping_key() {
+    check(
+        "SELECT LAG(v) OVER (LIMIT DURATION(minute, 5)) AS p, COUNT(*) AS n FROM A
+         GROUP BY LAG(v) OVER (LIMIT DURATION(minute, 5)), Sliding(minute, 3)",
+        "0 ordering A [v]
+         1 lag v 1 default null limit 5 min <- 0
+         2 sliding 3 min by [$lag1] of [count(*)] <- 1
+         3 project p = $key0, n = $count0 <- 2
+         output <- 3",
+    );
+}
+
+#[test]
+fn double_quotes_are_a_text_where_no_column_is_known() {
+    for from in ["A", "A JOIN B ON DATEDIFF(minute, A, B) = 0"] {
+        let plan = analyse(&format!("SELECT A.v FROM {from} WHERE A.v > \"x y\""), None).unwrap();
+        assert!(plan.to_string().contains("> 'x y'"), "{plan}");
+        assert_eq!(plan.warnings.len(), 1);
+    }
+    let plan = analyse("WITH s AS (SELECT v AS [x y] FROM A) SELECT \"x y\" FROM s", None).unwrap();
+    assert!(plan.to_string().contains("2 project x y <- 1"), "{plan}");
+}
+
+#[test]
 fn stars_and_names_follow_their_rules() {
     check(
         "WITH s AS (SELECT a, B, a + 1 FROM A) SELECT b = 'x', * FROM s",

@@ -159,6 +159,11 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     ("union-columns", "SELECT b FROM Gate", "SELECT a FROM Meter UNION SELECT b FROM Gate"),
     ("union-types", "SELECT 'x' AS a FROM Gate", "SELECT 1 AS a FROM Meter UNION SELECT 'x' AS a FROM Gate"),
     (
+        "union-columns",
+        "SELECT * FROM S",
+        "WITH S AS (SELECT r AS PartitionId, r AS q FROM Gate), T AS (SELECT * FROM Meter UNION SELECT * FROM S) SELECT a FROM T",
+    ),
+    (
         "union-partition",
         "SELECT a, PartitionId FROM Gate",
         "SELECT a, PartitionId FROM Meter PARTITION BY PartitionId UNION SELECT a, PartitionId FROM Gate",

@@ -99,14 +99,11 @@ impl Scope<'_> {
         if !self.is_grouped(clause) {
             return None;
         }
-        let keys = &self.group.as_ref()?.keys;
-        let compound = keys.iter().any(|key| !matches!(key.typed.expr, Expr::Column(_)));
-        let candidate = match &ast.kind {
-            Kind::Path(_) => true,
-            // Above the grouping System.Timestamp() is the window end, also where it is a key as well.
-            Kind::Null | Kind::Integer(_) | Kind::Decimal(..) | Kind::Text(_) | Kind::Timestamp => false,
-            _ => compound,
-        };
+        // Above the grouping System.Timestamp() is the window end, also where it is a key as well.
+        let candidate = !matches!(
+            ast.kind,
+            Kind::Null | Kind::Integer(_) | Kind::Decimal(..) | Kind::Text(_) | Kind::Timestamp
+        );
         if !candidate {
             return None;
         }

@@ -204,8 +204,7 @@ impl Builder {
                 .shown
                 .iter()
                 .zip(&other.shown)
-                .all(|(a, b)| a.open == b.open && (a.open || a.name.eq_ignore_ascii_case(&b.name)))
-            && self.nodes[first.node].columns.len() == self.nodes[other.node].columns.len();
+                .all(|(a, b)| a.open == b.open && (a.open || a.name.eq_ignore_ascii_case(&b.name)));
         if !same {
             let message = format!(
                 "the branches of a UNION need the same columns in the same order (rule 5.6): first ({}), here ({})",
@@ -229,6 +228,11 @@ impl Builder {
         if first.partition != other.partition {
             let message = "the branches of a UNION must be partitioned by the same key (rule 5.6)";
             return Err(fail(codes::UNION_PARTITION, place, "partitioned differently", message));
+        }
+        if self.nodes[first.node].columns.len() != self.nodes[other.node].columns.len() {
+            let message = "the branches of a UNION of stars carry different metadata (rules 3.11, 5.6)";
+            let error = fail(codes::UNION_COLUMNS, place, "other metadata", message);
+            return Err(error.help("name the columns in every branch"));
         }
         Ok(())
     }

@@ -176,6 +176,13 @@ impl<'a> Scope<'a> {
 
     /// What a path means (rule 1.9).
     pub(super) fn path(&mut self, path: &[Name], clause: Clause) -> Result<Typed, QueryError> {
+        if let [name] = path
+            && name.quote == Quote::Double
+            && self.sides.len() > 1
+            && !(0..self.sides.len()).any(|side| self.known(side, name))
+        {
+            return Ok(self.double_quoted(name));
+        }
         let mut qualified = if path.len() > 1 { self.side_named(&path[0].text) } else { None };
         // TIMESTAMP BY and PARTITION BY see the input they belong to, which is the one added last.
         let last = self.sides.len() - 1;
@@ -245,14 +252,18 @@ impl<'a> Scope<'a> {
             }
         }
         if name.quote == Quote::Double {
-            self.warn(format!(
-                "\"{}\" is read as a text: no column or stream has this name (A-DOUBLE-QUOTES)",
-                name.text
-            ));
-            let expr = Expr::Literal(Value::text(name.text.as_str()));
-            return Ok(Some(Typed { expr, ty: Some(Type::Text) }));
+            return Ok(Some(self.double_quoted(name)));
         }
         Ok(None)
+    }
+
+    /// A text in double quotes (A-DOUBLE-QUOTES).
+    fn double_quoted(&mut self, name: &Name) -> Typed {
+        self.warn(format!(
+            "\"{}\" is read as a text: no column or stream has this name (A-DOUBLE-QUOTES)",
+            name.text
+        ));
+        Typed { expr: Expr::Literal(Value::text(name.text.as_str())), ty: Some(Type::Text) }
     }
 
     /// Whether the name surely is a column of the side: a column of a step, metadata, or a name that the
