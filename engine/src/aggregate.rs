@@ -8,187 +8,15 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
 
-use rewindow_query::expr::Expr;
-use rewindow_query::plan::{Aggregate, AggregateCall};
+use rewindow_query::plan::Aggregate;
 use rewindow_query::{Type, Value};
 
+use crate::calls::{Argument, Call, Calls, Measures, Refused, decimal};
 use crate::codec::{Corrupt, Reader, Writer};
-use crate::column::{Column, ColumnBuilder, Data};
+use crate::column::ColumnBuilder;
 use crate::exact::ExactSum;
 use crate::extremes::Extremes;
-
-/// The aggregates of a grouping: calls, and the distinct arguments they share.
-#[derive(Clone, Debug)]
-pub struct Calls {
-    arguments: Vec<Argument>,
-    calls: Vec<Call>,
-}
-
-/// An argument and what is asked of it.
-#[derive(Clone, Debug)]
-struct Argument {
-    expr: Expr,
-    as_text: bool,
-    sums: bool,
-    extremes: bool,
-    distinct: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Call {
-    /// COUNT(*)
-    Rows,
-    /// COUNT(DISTINCT x)
-    Distinct(usize),
-    /// The others.
-    Of(Aggregate, usize),
-}
-
-/// The values of one argument in a batch.
-#[derive(Clone, Debug)]
-pub enum Measures {
-    /// All bigints: a column of [`Data::Int`] without NULL.
-    Ints(Arc<Column>),
-    /// Any values, checked by [`Calls::measure`].
-    Any(Arc<Column>),
-}
-
-/// A row that cannot be aggregated, and why.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refused {
-    /// The row in its batch.
-    pub row: usize,
-    /// Why.
-    pub message: String,
-}
-
-impl Calls {
-    /// Sorts out the calls of a plan.
-    pub fn new(plan: &[AggregateCall]) -> Calls {
-        let mut arguments: Vec<Argument> = Vec::new();
-        let mut calls = Vec::new();
-        for call in plan {
-            let Some(expr) = &call.argument else {
-                calls.push(Call::Rows);
-                continue;
-            };
-            let known = |a: &Argument| a.expr == *expr && a.as_text == call.as_text;
-            let at = arguments.iter().position(known).unwrap_or_else(|| {
-                let (expr, as_text) = (expr.clone(), call.as_text);
-                arguments.push(Argument { expr, as_text, sums: false, extremes: false, distinct: false });
-                arguments.len() - 1
-            });
-            let argument = &mut arguments[at];
-            match call.function {
-                Aggregate::Count => argument.distinct |= call.distinct,
-                Aggregate::Sum | Aggregate::Avg => argument.sums = true,
-                Aggregate::Min | Aggregate::Max => argument.extremes = true,
-            }
-            let distinct = call.distinct && call.function == Aggregate::Count;
-            calls.push(if distinct { Call::Distinct(at) } else { Call::Of(call.function, at) });
-        }
-        Calls { arguments, calls }
-    }
-
-    /// Number of columns emitted.
-    pub fn len(&self) -> usize {
-        self.calls.len()
-    }
-
-    /// Whether nothing is aggregated.
-    pub fn is_empty(&self) -> bool {
-        self.calls.is_empty()
-    }
-
-    /// The arguments to be evaluated, in the order of the lanes.
-    pub fn arguments(&self) -> impl Iterator<Item = &Expr> {
-        self.arguments.iter().map(|argument| &argument.expr)
-    }
-
-    /// The lanes of which extremes are asked.
-    pub fn extreme_lanes(&self) -> Vec<usize> {
-        (0..self.arguments.len()).filter(|&lane| self.arguments[lane].extremes).collect()
-    }
-
-    /// Readies an evaluated argument: refuses the first value that cannot be summed or compared (C-SUM,
-    /// C-MINMAX).
-    pub fn measure(&self, lane: usize, column: &Arc<Column>) -> (Measures, Option<Refused>) {
-        if matches!((&column.data, &column.nulls), (Data::Int(_), None)) {
-            return (Measures::Ints(column.clone()), None);
-        }
-        let argument = &self.arguments[lane];
-        let harmless = matches!(column.data, Data::Null(_) | Data::Bit(_) | Data::Int(_) | Data::Float(_));
-        let refused = if harmless || !(argument.sums || argument.extremes) {
-            None
-        } else {
-            let refuse = |row| argument.refuse(&column.value(row)).map(|message| Refused { row, message });
-            (0..column.len()).find_map(refuse)
-        };
-        (Measures::Any(column.clone()), refused)
-    }
-
-    /// Why a value cannot be aggregated, if it cannot.
-    pub fn refuse(&self, lane: usize, value: &Value) -> Option<String> {
-        let argument = &self.arguments[lane];
-        (argument.sums || argument.extremes).then(|| argument.refuse(value))?
-    }
-
-    /// What MIN and MAX compare for a value: text is a number unless it was cast to text.
-    pub fn comparable(&self, lane: usize, value: Value) -> Value {
-        match &value {
-            Value::Text(text) if !self.arguments[lane].as_text => {
-                decimal(text).map_or(Value::Null, Value::Float)
-            }
-            _ => value,
-        }
-    }
-}
-
-impl Argument {
-    fn refuse(&self, value: &Value) -> Option<String> {
-        let kind = value.kind()?;
-        match (kind, value) {
-            (Type::Array | Type::Record, _) => Some(format!("{} cannot be aggregated", kind.name())),
-            (Type::Datetime, _) if self.sums => Some("datetime cannot be summed".to_owned()),
-            (Type::Text, Value::Text(text)) if self.sums || !self.as_text => {
-                decimal(text).is_none().then(|| format!("text `{text}` is no number"))
-            }
-            _ => None,
-        }
-    }
-}
-
-/// The float that a text is (C-CAST).
-pub fn decimal(text: &str) -> Option<f64> {
-    let text = text.trim();
-    let numeric = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E');
-    // Rust also reads `inf` and `nan`, which are no decimal numbers.
-    let float = text.bytes().all(numeric).then(|| text.parse::<f64>().ok())??;
-    float.is_finite().then_some(float)
-}
-
-impl Measures {
-    /// The value of a row.
-    #[inline]
-    pub fn value(&self, row: usize) -> Value {
-        match self {
-            Measures::Ints(column) | Measures::Any(column) => column.value(row),
-        }
-    }
-
-    /// The values, if all are bigints.
-    pub fn ints(&self) -> Option<&[i64]> {
-        match self {
-            Measures::Ints(column) => match &column.data {
-                Data::Int(ints) => Some(ints),
-                _ => None,
-            },
-            Measures::Any(_) => None,
-        }
-    }
-}
 
 /// The state of all slots.
 #[derive(Clone, Debug)]
@@ -289,8 +117,8 @@ impl State {
                 from = add_ints(cells, slots, ints, range.clone());
             }
             // What is left could not be added as bigints.
-            for row in from..range.end {
-                if let Err(message) = self.add_value(calls, lane, slots[row], &measures.value(row)) {
+            for (row, &slot) in (from..range.end).zip(&slots[from..range.end]) {
+                if let Err(message) = self.add_value(calls, lane, slot, &measures.value(row)) {
                     if refused.as_ref().is_none_or(|known| row < known.row) {
                         refused = Some(Refused { row, message });
                     }

@@ -164,7 +164,11 @@ impl ExactSum {
         let negative = reader.bool()?;
         let len = usize::from(reader.u8()?);
         if len == 0 {
-            return if negative { Err(reader.corrupt("no minus zero")) } else { Ok(ExactSum { ints, floats: None }) };
+            return if negative {
+                Err(reader.corrupt("no minus zero"))
+            } else {
+                Ok(ExactSum { ints, floats: None })
+            };
         }
         let first = usize::from(reader.u8()?);
         if first + len > LIMBS_MAX {
@@ -187,7 +191,8 @@ impl Fixed {
         let exponent = (bits >> 52 & 0x7FF) as usize;
         let fraction = bits & ((1 << 52) - 1);
         // A normal number is 1.fraction * 2^(exponent - 1023), that is mantissa * 2^(exponent - 1) units.
-        let (mantissa, shift) = if exponent == 0 { (fraction, 0) } else { (fraction | 1 << 52, exponent - 1) };
+        let (mantissa, shift) =
+            if exponent == 0 { (fraction, 0) } else { (fraction | 1 << 52, exponent - 1) };
         let limb = shift / LIMB;
         let wide = u128::from(mantissa) << (shift % LIMB);
         self.cover(limb, limb + 3);
@@ -348,7 +353,7 @@ mod tests {
         let Some(found) = found else {
             // Infinite: at least half a unit in the last place above the largest float.
             let magnitude = if *exact < zero { -exact } else { exact.clone() };
-            let limit = (units(f64::MAX) * 2 + (BigInt::from(1) << 1024_u32 + 1074 - 53)) * count;
+            let limit = (units(f64::MAX) * 2 + (BigInt::from(1) << (1024 + UNIT - 53))) * count;
             assert!(magnitude * 2 >= limit, "a finite sum was called infinite");
             return;
         };

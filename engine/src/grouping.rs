@@ -7,8 +7,9 @@ use rewindow_query::Timestamp;
 use rewindow_query::expr::Expr;
 use rewindow_query::plan::Group;
 
-use crate::aggregate::{Calls, Measures, State};
+use crate::aggregate::State;
 use crate::batch::{Batch, Context};
+use crate::calls::{Calls, Measures};
 use crate::codec::{Corrupt, Reader, Writer};
 use crate::column::ColumnBuilder;
 use crate::eval::evaluate_all;
@@ -55,7 +56,8 @@ impl Grouping {
         // Where a row failed, its timestamp is the first one that is missing.
         let mut failed = evaluated.ended.then(|| batch.timestamps[evaluated.batch.len()]);
         let (mut timestamps, mut columns) = (evaluated.batch.timestamps, evaluated.columns);
-        let kept: Vec<u32> = (0..timestamps.len() as u32).filter(|&row| keep(timestamps[row as usize])).collect();
+        let kept: Vec<u32> =
+            (0..timestamps.len() as u32).filter(|&row| keep(timestamps[row as usize])).collect();
         if kept.len() < timestamps.len() {
             timestamps = kept.iter().map(|&row| timestamps[row as usize]).collect();
             columns.iter_mut().for_each(|column| *column = column.gather(&kept).into());
@@ -148,7 +150,12 @@ fn builders(width: usize) -> Vec<ColumnBuilder> {
 }
 
 /// The results of one group as text, for `explain`.
-pub fn text(calls: &Calls, state: &State, slot: u32, extremes: Option<&dyn Fn(usize, u32) -> Extremes>) -> String {
+pub fn text(
+    calls: &Calls,
+    state: &State,
+    slot: u32,
+    extremes: Option<&dyn Fn(usize, u32) -> Extremes>,
+) -> String {
     let mut results = builders(calls.len());
     match state.emit(calls, &[slot], &mut results, extremes) {
         Ok(()) => {

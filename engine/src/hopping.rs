@@ -16,8 +16,9 @@ use std::collections::{BTreeMap, VecDeque};
 use rewindow_query::Timestamp;
 use rewindow_query::plan::{Group, Window};
 
-use crate::aggregate::{Refused, State};
+use crate::aggregate::State;
 use crate::batch::{Context, Slice};
+use crate::calls::Refused;
 use crate::codec::{Corrupt, Reader, Writer};
 use crate::extremes::{Extremes, Queues};
 use crate::grouping::{Grouping, Read, Rows, end_of, read_option, read_ticks, text, write_option};
@@ -79,7 +80,12 @@ impl Hopping {
             open: None,
             local: Vec::new(),
             total: State::new(&grouping.calls),
-            queues: grouping.calls.extreme_lanes().into_iter().map(|lane| (lane, Queues::default())).collect(),
+            queues: grouping
+                .calls
+                .extreme_lanes()
+                .into_iter()
+                .map(|lane| (lane, Queues::default()))
+                .collect(),
             grouping,
             ended: false,
             plants,
@@ -200,7 +206,8 @@ impl Hopping {
 
     /// Takes the panes out that end at `start` or before.
     fn evict(&mut self, start: i64) {
-        while let Some(pane) = self.sealed.pop_front_if(|pane| pane.end <= start) {
+        while self.sealed.front().is_some_and(|pane| pane.end <= start) {
+            let Some(pane) = self.sealed.pop_front() else { return };
             for (place, &slot) in pane.slots.iter().enumerate() {
                 self.total.merge(slot, &pane.state, place as u32, false);
                 let empty = self.total.rows(slot) == 0;

@@ -17,7 +17,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use rewindow_query::expr::Expr;
-use rewindow_query::plan::{Item, NodeId, Op, Plan, SourceColumn};
 use rewindow_query::{Span, Timestamp, Unit, Value, plan};
 
 use crate::batch::{Batch, Context, Slice};
@@ -30,72 +29,15 @@ use crate::plant::{Plant, Plants};
 use crate::slots::{NONE, Slots};
 
 mod equate;
+mod shape;
 mod side;
+
+pub use shape::Shape;
 
 use side::{Fate, NO_UNIT, Side, append_columns};
 
 /// Candidates judged at once, about.
 const CANDIDATES: usize = 8192;
-
-/// What a join must know of its inputs beyond its own plan node.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Shape {
-    /// Columns of the right side.
-    pub right_columns: usize,
-    /// How far a left and a right row's compared timestamp can lie behind the row's own; `None` if that is
-    /// not known. More than nothing where a side is itself a join (rule 8.3).
-    pub behind: [Option<Span>; 2],
-}
-
-impl Shape {
-    /// Of the join at a node of a plan.
-    pub fn of(plan: &Plan, node: NodeId) -> Shape {
-        let inputs = &plan.nodes[node].inputs;
-        let columns = |input: usize| inputs.get(input).map_or(0, |&id| plan.nodes[id].columns.len());
-        let behind = match &plan.nodes[node].op {
-            Op::Join(join) => {
-                let of = |input: usize, column| inputs.get(input).and_then(|&id| behind(plan, id, column));
-                [of(0, join.bound.left), of(1, join.bound.right)]
-            }
-            _ => [None, None],
-        };
-        Shape { right_columns: columns(1), behind }
-    }
-}
-
-/// How far the timestamps in a column can lie behind those of the rows; `None` if it holds something else.
-fn behind(plan: &Plan, node: NodeId, column: usize) -> Option<Span> {
-    let inputs = &plan.nodes[node].inputs;
-    let input = |place: usize, column| inputs.get(place).and_then(|&id| behind(plan, id, column));
-    match &plan.nodes[node].op {
-        Op::Source(source) => match source.columns.get(column)? {
-            SourceColumn::Timestamp => Some(Span::ZERO),
-            _ => None,
-        },
-        Op::Filter(_) | Op::Lag(_) | Op::Last(_) | Op::IsFirst(_) => {
-            let own = plan.nodes.get(*inputs.first()?)?.columns.len();
-            if column < own { input(0, column) } else { None }
-        }
-        Op::Project(project) => match project.items.get(column)? {
-            Item::Column(_, Expr::Column(of)) => input(0, *of),
-            Item::Column(_, Expr::Timestamp) => Some(Span::ZERO),
-            _ => None,
-        },
-        Op::Group(_) => None,
-        Op::Join(join) => {
-            let unit = join.bound.unit.fixed()?.0;
-            let span = |units: i64| Span(units.saturating_add(1).max(0).saturating_mul(unit));
-            if column < join.left_columns {
-                // A partner or the row without one comes at most `high` units later, to the unit's end.
-                Some(input(0, column)?.plus(input(1, join.bound.right)?).plus(span(join.bound.high)))
-            } else {
-                let right = input(1, column - join.left_columns)?;
-                Some(right.plus(input(0, join.bound.left)?).plus(span(join.bound.low.saturating_neg())))
-            }
-        }
-        Op::Union => (0..inputs.len()).map(|place| input(place, column)).try_fold(Span::ZERO, |a, b| Some(a.max(b?))),
-    }
-}
 
 /// A join at work.
 #[derive(Debug)]
@@ -226,7 +168,8 @@ impl Join {
         let reach = self.op.bound.high.max(0).saturating_mul(self.unit);
         let alone = |ticks: &Option<i64>| ticks.map_or(i64::MIN, |ticks| ticks.saturating_add(reach));
         // Never before the row itself, whose compared timestamp may be that of an earlier event.
-        let stamps: Vec<i64> = ticks.iter().map(alone).zip(&batch.timestamps).map(|(a, &b)| a.max(b)).collect();
+        let stamps: Vec<i64> =
+            ticks.iter().map(alone).zip(&batch.timestamps).map(|(a, &b)| a.max(b)).collect();
         let slots = self.slots_of(side, &batch);
         let rows = &mut self.sides[side];
         let first = rows.end();
@@ -242,10 +185,8 @@ impl Join {
 
     /// The slot of each row's key, [`NONE`] where a part of it is NULL.
     fn slots_of(&mut self, side: usize, batch: &Batch) -> Vec<u32> {
-        let keys: Vec<Arc<Column>> = self.keys[side]
-            .iter()
-            .map(|key| equate::reduce(&evaluate_leniently(key, batch).0))
-            .collect();
+        let keys: Vec<Arc<Column>> =
+            self.keys[side].iter().map(|key| equate::reduce(&evaluate_leniently(key, batch).0)).collect();
         let mut slots = Vec::new();
         self.slots.assign(&keys, batch.len(), &mut slots);
         self.counts.resize(self.slots.len(), 0);
@@ -349,7 +290,8 @@ impl Join {
         if !kept.is_empty() {
             let places = &self.sides[0].places;
             let place = |&row: &u32| places[left[row as usize] as usize];
-            self.pending.push_back(Pairs { left: kept.iter().map(place).collect(), batch: batch.gather(&kept) });
+            self.pending
+                .push_back(Pairs { left: kept.iter().map(place).collect(), batch: batch.gather(&kept) });
         }
         candidates.clear();
     }
@@ -364,7 +306,8 @@ impl Join {
         };
         let until = self.waiting.iter().find(unknown).map_or(frontier, |(stamp, _)| *stamp);
         let later = self.waiting.split_off(&(until, 0));
-        let alone = std::mem::replace(&mut self.waiting, later).into_iter().map(|(_, number)| number).collect();
+        let alone =
+            std::mem::replace(&mut self.waiting, later).into_iter().map(|(_, number)| number).collect();
         (alone, until)
     }
 
@@ -434,7 +377,9 @@ impl Join {
         }
         let again = side == 0 && self.plants.is(Plant::LeftJoinNullTwice);
         let rows = &self.sides[side];
-        rows.kept().filter(|&at| !self.is_over(side, at) || (again && rows.fates[at] == Fate::Alone)).collect()
+        rows.kept()
+            .filter(|&at| !self.is_over(side, at) || (again && rows.fates[at] == Fate::Alone))
+            .collect()
     }
 
     fn width(&self, side: usize) -> usize {
@@ -536,11 +481,13 @@ impl Operator for Join {
                 writer.u8(u8::from(rows.fates[at] == Fate::Matched && !forgotten));
                 write_row(writer, rows.timestamps[at], &rows.row(at));
             }
-            let ahead = || self.ahead[side].iter().flat_map(|batch| (0..batch.len()).map(move |row| (batch, row)));
+            let ahead =
+                || self.ahead[side].iter().flat_map(|batch| (0..batch.len()).map(move |row| (batch, row)));
             writer.len(ahead().count());
             ahead().for_each(|(batch, row)| write_row(writer, batch.timestamps[row], &batch.row(row)));
         }
-        let pending = || self.pending.iter().flat_map(|pairs| (0..pairs.left.len()).map(move |row| (pairs, row)));
+        let pending =
+            || self.pending.iter().flat_map(|pairs| (0..pairs.left.len()).map(move |row| (pairs, row)));
         writer.len(pending().count());
         for (pairs, row) in pending() {
             writer.u64(pairs.left[row]);
@@ -580,7 +527,8 @@ impl Operator for Join {
         for (side, name) in ["left", "right"].into_iter().enumerate() {
             let rows = &self.sides[side];
             for at in self.kept(side) {
-                let key = if rows.slots[at] == NONE { "NULL".to_owned() } else { self.slots.text(rows.slots[at]) };
+                let key =
+                    if rows.slots[at] == NONE { "NULL".to_owned() } else { self.slots.text(rows.slots[at]) };
                 let fate = if rows.fates[at] == Fate::Matched { " matched" } else { "" };
                 let part = format!("{name} row at {}{fate}", Timestamp(rows.timestamps[at]));
                 let so_far = known.entry(key).or_default();

@@ -40,7 +40,8 @@ impl Last {
 
     fn take(&mut self, batch: &Batch, context: &mut Context) -> (Batch, bool) {
         let arguments = [&self.op.argument, &self.op.default];
-        let read = read(batch, &mut self.slots, &self.op.partition, &arguments, self.op.when.as_ref(), context);
+        let read =
+            read(batch, &mut self.slots, &self.op.partition, &arguments, self.op.when.as_ref(), context);
         self.history.fit(self.slots.len());
         let mut column = ColumnBuilder::with_capacity(read.slots.len());
         for (row, &slot) in read.slots.iter().enumerate() {

@@ -6,6 +6,7 @@
 
 pub mod aggregate;
 pub mod batch;
+pub mod calls;
 pub mod codec;
 pub mod column;
 pub mod eval;
@@ -30,3 +31,14 @@ pub mod slots;
 pub mod tumbling;
 pub mod union;
 pub use plant::{Plant, Plants};
+
+#[cfg(test)]
+mod join_tests;
+#[cfg(test)]
+mod looking_tests;
+#[cfg(all(test, feature = "plant"))]
+mod plants_tests;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod windows_tests;

@@ -15,8 +15,9 @@ use std::collections::{BTreeMap, VecDeque};
 use rewindow_query::plan::{Group, Window};
 use rewindow_query::{Timestamp, Value};
 
-use crate::aggregate::{Refused, State};
+use crate::aggregate::State;
 use crate::batch::{Context, Slice};
+use crate::calls::Refused;
 use crate::codec::{Corrupt, Reader, Writer};
 use crate::extremes::{Extremes, Queues, Values};
 use crate::grouping::{Grouping, Read, Rows, read_ticks, text};
@@ -60,7 +61,12 @@ impl Sliding {
             log: VecDeque::new(),
             values: grouping.calls.arguments().map(|_| Values::default()).collect(),
             total: State::new(&grouping.calls),
-            queues: grouping.calls.extreme_lanes().into_iter().map(|lane| (lane, Queues::default())).collect(),
+            queues: grouping
+                .calls
+                .extreme_lanes()
+                .into_iter()
+                .map(|lane| (lane, Queues::default()))
+                .collect(),
             active: 0,
             grouping,
             ended: false,
@@ -123,7 +129,8 @@ impl Sliding {
         rows: &mut Rows,
         context: &mut Context,
     ) -> Result<(), ()> {
-        while let Some(at) = self.log.front().map(|(entered, _)| entered + self.size).filter(|&at| at < until) {
+        while let Some(at) = self.log.front().map(|(entered, _)| entered + self.size).filter(|&at| at < until)
+        {
             if instant.at != at {
                 self.emit(instant, rows, context)?;
                 instant.at = at;
@@ -136,7 +143,8 @@ impl Sliding {
     /// Takes out what leaves at this instant.
     fn leave(&mut self, at: i64, instant: &mut Instant) {
         let start = at - self.size;
-        while let Some((_, slot)) = self.log.pop_front_if(|(entered, _)| *entered <= start) {
+        while let Some(&(_, slot)) = self.log.front().filter(|(entered, _)| *entered <= start) {
+            self.log.pop_front();
             let values = self.values.iter_mut().map(Values::pop);
             self.total.remove(&self.grouping.calls, slot, values);
             let empty = self.total.rows(slot) == 0;
@@ -155,7 +163,12 @@ impl Sliding {
     }
 
     /// Takes in rows of one instant.
-    fn enter(&mut self, read: &Read, range: std::ops::Range<usize>, instant: &mut Instant) -> Result<(), Refused> {
+    fn enter(
+        &mut self,
+        read: &Read,
+        range: std::ops::Range<usize>,
+        instant: &mut Instant,
+    ) -> Result<(), Refused> {
         for row in range.clone() {
             let slot = read.slots[row];
             self.active += usize::from(self.total.rows(slot) == 0);

@@ -166,7 +166,8 @@ impl Slots {
 
     /// Live slots in the order of their keys, without bringing the kept order up to date.
     pub fn sorted(&self) -> Vec<u32> {
-        let mut slots: Vec<u32> = (0..self.alive.len() as u32).filter(|&slot| self.alive[slot as usize]).collect();
+        let mut slots: Vec<u32> =
+            (0..self.alive.len() as u32).filter(|&slot| self.alive[slot as usize]).collect();
         slots.sort_unstable_by(|&a, &b| self.keys.compare(a, b));
         slots
     }
@@ -472,9 +473,8 @@ mod tests {
 
     fn assign(slots: &mut Slots, keys: &[Vec<Value>]) -> Vec<u32> {
         let width = keys.first().map_or(0, Vec::len);
-        let column = |place: usize| {
-            Arc::new(Column::from_values(keys.iter().map(|key| key[place].clone()).collect()))
-        };
+        let column =
+            |place: usize| Arc::new(Column::from_values(keys.iter().map(|key| key[place].clone()).collect()));
         let columns: Vec<_> = (0..width).map(column).collect();
         let mut given = Vec::new();
         slots.assign(&columns, keys.len(), &mut given);

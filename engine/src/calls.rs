@@ -1,0 +1,183 @@
+//! The calls of a grouping: which arguments they share, what is asked of each, and which values are refused.
+//!
+//! Knows no state. Invariant: a value that [`Calls::measure`] lets pass can be counted, summed and compared
+//! as its argument asks (choices C-SUM, C-MINMAX); whether it goes with others in a group is decided there.
+
+use std::sync::Arc;
+
+use rewindow_query::expr::Expr;
+use rewindow_query::plan::{Aggregate, AggregateCall};
+use rewindow_query::{Type, Value};
+
+use crate::column::{Column, Data};
+
+/// The aggregates of a grouping: calls, and the distinct arguments they share.
+#[derive(Clone, Debug)]
+pub struct Calls {
+    pub(crate) arguments: Vec<Argument>,
+    pub(crate) calls: Vec<Call>,
+}
+
+/// An argument and what is asked of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Argument {
+    expr: Expr,
+    as_text: bool,
+    /// SUM or AVG is asked.
+    pub(crate) sums: bool,
+    /// MIN or MAX is asked.
+    pub(crate) extremes: bool,
+    /// COUNT(DISTINCT) is asked.
+    pub(crate) distinct: bool,
+}
+
+/// What a column of the output is; numbers are lanes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Call {
+    /// COUNT(*)
+    Rows,
+    /// COUNT(DISTINCT x)
+    Distinct(usize),
+    /// The others.
+    Of(Aggregate, usize),
+}
+
+/// The values of one argument in a batch.
+#[derive(Clone, Debug)]
+pub enum Measures {
+    /// All bigints: a column of [`Data::Int`] without NULL.
+    Ints(Arc<Column>),
+    /// Any values, checked by [`Calls::measure`].
+    Any(Arc<Column>),
+}
+
+/// A row that cannot be aggregated, and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// The row in its batch.
+    pub row: usize,
+    /// Why.
+    pub message: String,
+}
+
+impl Calls {
+    /// Sorts out the calls of a plan.
+    pub fn new(plan: &[AggregateCall]) -> Calls {
+        let mut arguments: Vec<Argument> = Vec::new();
+        let mut calls = Vec::new();
+        for call in plan {
+            let Some(expr) = &call.argument else {
+                calls.push(Call::Rows);
+                continue;
+            };
+            let known = |a: &Argument| a.expr == *expr && a.as_text == call.as_text;
+            let at = arguments.iter().position(known).unwrap_or_else(|| {
+                let (expr, as_text) = (expr.clone(), call.as_text);
+                arguments.push(Argument { expr, as_text, sums: false, extremes: false, distinct: false });
+                arguments.len() - 1
+            });
+            let argument = &mut arguments[at];
+            match call.function {
+                Aggregate::Count => argument.distinct |= call.distinct,
+                Aggregate::Sum | Aggregate::Avg => argument.sums = true,
+                Aggregate::Min | Aggregate::Max => argument.extremes = true,
+            }
+            let distinct = call.distinct && call.function == Aggregate::Count;
+            calls.push(if distinct { Call::Distinct(at) } else { Call::Of(call.function, at) });
+        }
+        Calls { arguments, calls }
+    }
+
+    /// Number of columns emitted.
+    pub fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Whether nothing is aggregated.
+    pub fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    /// The arguments to be evaluated, in the order of the lanes.
+    pub fn arguments(&self) -> impl Iterator<Item = &Expr> {
+        self.arguments.iter().map(|argument| &argument.expr)
+    }
+
+    /// The lanes of which extremes are asked.
+    pub fn extreme_lanes(&self) -> Vec<usize> {
+        (0..self.arguments.len()).filter(|&lane| self.arguments[lane].extremes).collect()
+    }
+
+    /// Readies an evaluated argument: refuses the first value that cannot be summed or compared (C-SUM,
+    /// C-MINMAX).
+    pub fn measure(&self, lane: usize, column: &Arc<Column>) -> (Measures, Option<Refused>) {
+        if matches!((&column.data, &column.nulls), (Data::Int(_), None)) {
+            return (Measures::Ints(column.clone()), None);
+        }
+        let argument = &self.arguments[lane];
+        let harmless = matches!(column.data, Data::Null(_) | Data::Bit(_) | Data::Int(_) | Data::Float(_));
+        let refused = if harmless || !(argument.sums || argument.extremes) {
+            None
+        } else {
+            let refuse = |row| argument.refuse(&column.value(row)).map(|message| Refused { row, message });
+            (0..column.len()).find_map(refuse)
+        };
+        (Measures::Any(column.clone()), refused)
+    }
+
+    /// Why a value cannot be aggregated, if it cannot.
+    pub fn refuse(&self, lane: usize, value: &Value) -> Option<String> {
+        let argument = &self.arguments[lane];
+        (argument.sums || argument.extremes).then(|| argument.refuse(value))?
+    }
+
+    /// What MIN and MAX compare for a value: text is a number unless it was cast to text.
+    pub fn comparable(&self, lane: usize, value: Value) -> Value {
+        match &value {
+            Value::Text(text) if !self.arguments[lane].as_text => {
+                decimal(text).map_or(Value::Null, Value::Float)
+            }
+            _ => value,
+        }
+    }
+}
+
+impl Argument {
+    fn refuse(&self, value: &Value) -> Option<String> {
+        let kind = value.kind()?;
+        match (kind, value) {
+            (Type::Array | Type::Record, _) => Some(format!("{} cannot be aggregated", kind.name())),
+            (Type::Datetime, _) if self.sums => Some("datetime cannot be summed".to_owned()),
+            (Type::Text, Value::Text(text)) if self.sums || !self.as_text => {
+                decimal(text).is_none().then(|| format!("text `{text}` is no number"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The float that a text is (C-CAST); Rust also reads `inf` and `nan`, which are no finite numbers.
+pub fn decimal(text: &str) -> Option<f64> {
+    text.trim().parse::<f64>().ok().filter(|float| float.is_finite())
+}
+
+impl Measures {
+    /// The value of a row.
+    #[inline]
+    pub fn value(&self, row: usize) -> Value {
+        match self {
+            Measures::Ints(column) | Measures::Any(column) => column.value(row),
+        }
+    }
+
+    /// The values, if all are bigints.
+    pub fn ints(&self) -> Option<&[i64]> {
+        match self {
+            Measures::Ints(column) => match &column.data {
+                Data::Int(ints) => Some(ints),
+                _ => None,
+            },
+            Measures::Any(_) => None,
+        }
+    }
+}
