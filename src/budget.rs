@@ -72,7 +72,8 @@ pub enum Determinism {
 pub struct ChosenSeed {
     /// The number.
     pub number: u64,
-    /// `given`, `from commit 1a2b3c4`, `random`, or `from name and version`.
+    /// `given`, `from commit 1a2b3c4`, `random`, or `default`: from the job's name and
+    /// this program's version.
     pub origin: String,
 }
 
@@ -151,7 +152,7 @@ impl Budget {
             }
             None => {
                 let number = short(&format!("{name} {}", env!("CARGO_PKG_VERSION")));
-                ChosenSeed { number, origin: "from name and version".to_owned() }
+                ChosenSeed { number, origin: "default".to_owned() }
             }
         })
     }

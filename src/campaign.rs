@@ -152,7 +152,7 @@ impl Campaign<'_> {
         let truth = own.as_ref().unwrap_or(self.truth);
         let again = match self.determinism {
             Determinism::Off => false,
-            Determinism::Sample => number % SAMPLE == 0,
+            Determinism::Sample => number.is_multiple_of(SAMPLE),
             Determinism::All => true,
         };
         let subject = (self.subject)(&truth.plan, &case);

@@ -5,8 +5,10 @@
 
 use std::path::Path;
 
+use rewindow::judge::Breach;
 use rewindow::report::{Finding, markdown, title};
 use rewindow::text::{WIDTH, clip, count, wrap};
+use rewindow_query::Row;
 
 /// Most lines of the timeline.
 const LINES_MAX: usize = 12;
@@ -24,14 +26,10 @@ pub(super) fn screen(finding: &Finding<'_>, report: Option<&Path>) -> String {
     let table: Vec<&str> = report_text.lines().filter(|l| l.starts_with("| ")).collect();
     timeline(&table).into_iter().for_each(&mut line);
     line(String::new());
-    // The second paragraph says expected beside actual, one further down the first state that differs.
-    let paragraphs: Vec<&str> = report_text.split("\n\n").collect();
     let mut part = |label: &str, text: &str| {
-        line(wrap(&format!("  {label:<7} {}", bare(text)), WIDTH, 10));
+        line(wrap(&format!("  {label:<9} {}", bare(text)), WIDTH, 12));
     };
-    if let Some(difference) = paragraphs.get(1) {
-        part("rows", difference);
-    }
+    rows(finding.breach).iter().for_each(|(label, text)| part(label, text));
     let state = report_text.lines().find(|l| l.starts_with("First difference in state"));
     if let Some((_, words)) = state.and_then(|l| l.split_once(": ")) {
         part("state", &format!("first differs right after the restore: {words}"));
@@ -49,10 +47,27 @@ pub(super) fn screen(finding: &Finding<'_>, report: Option<&Path>) -> String {
         part("shrunk", &format!("{}, in {}{minimal}", sizes.join(", "), count(shrinking.tries, "try")));
     }
     if let Some(report) = report {
-        line(format!("  report  {}", report.display()));
+        line(format!("  report    {}", report.display()));
     }
-    line(format!("  replay  {}", finding.replay));
+    line(format!("  replay    {}", finding.replay));
     screen
+}
+
+/// Expected beside actual, one above the other, and the rest in words.
+fn rows(breach: &Breach) -> Vec<(&'static str, String)> {
+    let say = |row: &Option<Row>, none: &str| match row {
+        Some(row) => clip(&row.record.to_string(), 160),
+        None => none.to_owned(),
+    };
+    let mut rows = vec![("at", breach.at.to_string())];
+    if breach.expected.is_some() || breach.actual.is_some() {
+        rows.push(("expected", say(&breach.expected, "no such row")));
+        rows.push(("actual", say(&breach.actual, "the row never came")));
+    }
+    if !breach.message.is_empty() {
+        rows.push(("because", clip(&breach.message, 240)));
+    }
+    rows
 }
 
 /// The rows of the report's table as lines: when, then what happened where.
@@ -64,7 +79,13 @@ fn timeline(table: &[&str]) -> Vec<String> {
     let names = cells(head);
     let rows = rows.get(1..).unwrap_or_default();
     let mut lines = Vec::new();
-    for row in rows.iter().take(LINES_MAX) {
+    // Where there is no room for all, what only saves is left out first, then the middle.
+    let quiet = |row: &&&str| cells(row).iter().skip(1).all(|cell| cell.is_empty() || is_quiet(cell));
+    let loud: Vec<&&str> = rows.iter().filter(|row| rows.len() <= LINES_MAX || !quiet(row)).collect();
+    let shown = loud.len().min(LINES_MAX);
+    let (head_lines, tail) = (shown.div_ceil(2), shown / 2);
+    let kept = loud[..head_lines].iter().chain(&loud[loud.len() - tail..]);
+    for row in kept {
         let row = cells(row);
         let said = row.iter().enumerate().skip(1).filter(|(_, cell)| !cell.is_empty());
         let said: Vec<String> = said
@@ -77,10 +98,20 @@ fn timeline(table: &[&str]) -> Vec<String> {
         let when = row.first().map_or("", String::as_str);
         lines.push(wrap(&format!("  {:<22} {}", when, clip(&said.join(" · "), 220)), WIDTH, 25));
     }
-    if rows.len() > LINES_MAX {
-        lines.push(format!("  … {} in the report", count((rows.len() - LINES_MAX) as u64, "more instant")));
+    if rows.len() > shown {
+        lines.push(format!("  … {} in the report", count((rows.len() - shown) as u64, "more instant")));
     }
     lines
+}
+
+/// Whether a node only saves or reads at an instant.
+fn is_quiet(cell: &str) -> bool {
+    cell.split("; ").all(|what| {
+        what.ends_with("saves")
+            || what.contains("reads ")
+            || what.ends_with("level")
+            || what.starts_with("and ")
+    })
 }
 
 /// Text without the marks of Markdown.

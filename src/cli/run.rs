@@ -1,21 +1,21 @@
 //! `rewindow run`: the rows of a job when nothing goes wrong, as JSON lines.
 //!
-//! The engine runs in the world, without faults; rows are given in order of (timestamp, output, partition),
+//! The engine itself, shard by shard, without a world around it; rows are given in order of (timestamp, output, partition),
 //! with the output's name where the job has several. What was dropped is said on standard error.
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use rewindow::errors::Problem;
 use rewindow::job::{self, Job, Source};
 use rewindow::text::{WIDTH, count, wrap};
-use rewindow_query::plan::{Op, Output};
-use rewindow_query::{Dropped, Plan, Row, json};
-use rewindow_world::{RunOptions, try_run};
+use rewindow_engine::instance::{Instance, Produced};
+use rewindow_query::{Dropped, Entry, Failure, Plan, Row, Shard, Timestamp, json};
 use serde_json::{Map, Value as Json};
 
-use super::{Exit, screen, subject};
+use super::{Exit, screen};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -29,6 +29,8 @@ pub(super) struct Arguments {
     output: Option<String>,
 }
 
+/// Most entries handed over at once; where they are cut does not matter.
+const BATCH: usize = 4_096;
 /// Dropped events named by place before they are only counted.
 const DROPPED_MAX: usize = 5;
 
@@ -40,14 +42,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
         Some(name) => Some(plan.output(name).ok_or_else(|| unknown_output(plan, name))?),
     };
     screen::remarks(&job.log.remarks);
-    let case = job.base();
-    let subject = subject::of(plan, &case, None)?;
-    let mut run = try_run(&case, plan, subject.as_ref(), RunOptions { trace: false })
-        .map_err(|e| Problem::of_case(&e, &job.path))?;
-    if let Some((_, reason)) = run.refused.pop() {
-        return Err(Problem::new("refused", format!("the engine does not open this job: {reason}")));
+    let Ran { mut rows, dropped, failure } = play(&job);
+    if let Some(failure) = &failure {
+        rows.retain(|row| row.timestamp < failure.at);
     }
-    let mut rows: Vec<Row> = run.deliveries.into_iter().flat_map(|delivery| delivery.rows).collect();
     rows.retain(|row| only.is_none_or(|output| row.output == output));
     rows.sort_by_key(|row| (row.timestamp, row.output, row.partition)); // stable: the order inside stays
     let text: String = rows.iter().map(|row| line(plan, row, only.is_none())).collect();
@@ -57,13 +55,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
             .and_then(|mut f| f.write_all(text.as_bytes()))
             .map_err(|e| Problem::new("output", format!("the rows cannot be written: {e}")).in_file(path))?,
     }
-    dropped(&job);
+    say_dropped(&job, &dropped);
     super::note(&format!(
         "{} from {}",
         count(rows.len() as u64, "row"),
         count(job.log.history.entries.len() as u64, "entry")
     ));
-    match run.failure {
+    match failure {
         None => Ok(Exit::Held),
         Some(failure) => {
             let message = format!("the job fails at {}: {}", failure.at, failure.message);
@@ -100,9 +98,59 @@ fn line(plan: &Plan, row: &Row, all: bool) -> String {
     format!("{}\n", Json::Object(object))
 }
 
+/// What came of a run.
+struct Ran {
+    rows: Vec<Row>,
+    dropped: Vec<Dropped>,
+    failure: Option<Failure>,
+}
+
+/// Feeds every shard its entries in order of arrival, as a job that nothing happens to.
+fn play(job: &Job) -> Ran {
+    let plan = Arc::new(job.query.plan.clone());
+    let mut entries: Vec<&Entry> = job.log.history.entries.iter().collect();
+    entries.sort_by_key(|e| (e.arrival, e.input, e.partition, e.offset));
+    let mut ran = Ran { rows: Vec::new(), dropped: Vec::new(), failure: None };
+    for shard in plan.shards(&job.partitions()) {
+        if let Err(failure) = play_shard(&plan, shard, job, &entries, &mut ran) {
+            let first = ran.failure.take().filter(|known| known.at <= failure.at);
+            ran.failure = Some(first.unwrap_or(failure));
+        }
+    }
+    ran.dropped.sort_unstable();
+    ran.dropped.dedup();
+    ran
+}
+
+fn play_shard(
+    plan: &Arc<Plan>,
+    shard: Shard,
+    job: &Job,
+    entries: &[&Entry],
+    ran: &mut Ran,
+) -> Result<(), Failure> {
+    let reads = shard.reads.clone();
+    let mut instance = Instance::new(plan.clone(), shard, job.ordering, Timestamp::MIN);
+    let mut keep = |produced: Produced| {
+        ran.rows.extend(produced.rows);
+        ran.dropped.extend(produced.dropped);
+    };
+    let mut own = entries.iter().filter(|e| reads.contains(&(e.input, e.partition))).peekable();
+    let mut batch: Vec<Entry> = Vec::new();
+    while let Some(entry) = own.next() {
+        batch.push((*entry).clone());
+        let goes_on = |next: &&&Entry| (next.input, next.partition) == (entry.input, entry.partition);
+        if batch.len() >= BATCH || !own.peek().is_some_and(goes_on) {
+            keep(instance.feed(entry.input, entry.partition, &batch)?);
+            batch.clear();
+        }
+    }
+    keep(instance.finish()?);
+    Ok(())
+}
+
 /// Says on standard error which events did not reach the query, by reason and by line.
-fn dropped(job: &Job) {
-    let dropped = drops(job);
+fn say_dropped(job: &Job, dropped: &[Dropped]) {
     let mut reasons: Vec<_> = dropped.iter().map(|d| d.reason).collect();
     reasons.sort_unstable();
     reasons.dedup();
@@ -116,15 +164,4 @@ fn dropped(job: &Job) {
         let head = format!("dropped {}: {}", reason.name(), count(of_kind.len() as u64, "event"));
         super::note(&wrap(&format!("{head}: {}", places.join(", ")), WIDTH, 3));
     }
-}
-
-/// What the ordering stage drops: the model's answer to a plan of sources alone.
-fn drops(job: &Job) -> Vec<Dropped> {
-    let mut plan = job.query.plan.clone();
-    plan.nodes.retain(|node| matches!(node.op, Op::Source(_)));
-    plan.outputs = (0..plan.nodes.len()).map(|node| Output { name: node.to_string().into(), node }).collect();
-    let mut dropped =
-        rewindow_model::answer(&plan, &job.ordering, &job.partitions(), &job.log.history).dropped;
-    dropped.dedup();
-    dropped
 }

@@ -15,6 +15,8 @@ use rewindow_query::Span;
 use rewindow_query::plan::Op;
 use rewindow_world::reached;
 
+/// The sign of a fault that never came alone, so that nothing can be said of it by itself.
+const MIXED: char = '·';
 /// Remarks shown by line before they are only counted.
 const REMARKS_MAX: usize = 5;
 
@@ -110,7 +112,7 @@ pub(super) fn healthy(truth: &Truth, vary: &Vary, summary: &Summary, cut_short: 
             "delivered",
             format!("{}, {} of them copies", count(summary.rows_matched, "owed row"), number(summary.copies)),
         ),
-        ("run again", format!("{}, every one the same to the byte", count(summary.rerun, "schedule"))),
+        ("run again", format!("{}, the same to the byte", count(summary.rerun, "schedule"))),
         ("reached", reached_text(vary, summary, all)),
     ];
     let missing = summary.not_reached(vary);
@@ -151,26 +153,36 @@ fn table(truth: &Truth, vary: &Vary, summary: &Summary) -> String {
     if faults.is_empty() {
         return String::new();
     }
+    let cells = |output: usize| {
+        faults.iter().map(move |&fault| match summary.cells.get(&(output, fault)) {
+            Some(cell) if cell.alone > 0 => format!("{} {}", number(cell.schedules), cell.level.sign()),
+            Some(cell) => format!("{} {MIXED}", number(cell.schedules)),
+            None => "-  ".to_owned(),
+        })
+    };
+    // The faults' names need their room; what is left is the output's.
+    let taken: usize = 2 + 8 + 2 + faults.iter().map(|fault| fault.len().max(7) + 2).sum::<usize>();
+    let room = WIDTH.saturating_sub(taken).max(8);
     let mut rows = vec![vec![String::new(), String::new()]];
-    rows[0].extend(faults.iter().map(|fault| format!("{fault}  ")));
+    rows[0].extend(faults.iter().map(|fault| (*fault).to_owned()));
     for (output, name) in truth.plan.outputs.iter().enumerate() {
-        let mut row = vec![truth.operator(output).to_owned(), name.name.to_string()];
-        row.extend(faults.iter().map(|&fault| match summary.cells.get(&(output, fault)) {
-            Some(cell) => format!("{} {}", number(cell.schedules), cell.level.sign()),
-            None => "- ".to_owned(),
-        }));
+        let mut row = vec![truth.operator(output).to_owned(), text::clip(&name.name, room)];
+        row.extend(cells(output));
         rows.push(row);
     }
     let mut align = vec![Align::Left, Align::Left];
     align.extend(faults.iter().map(|_| Align::Right));
     let mut table = text::table(&rows, &align, 2, 2);
-    let mut levels: Vec<Level> = summary.cells.values().map(|cell| cell.level).collect();
+    let mut levels: Vec<Level> = summary.cells.values().filter(|c| c.alone > 0).map(|c| c.level).collect();
     levels.sort_unstable();
     let mut legend: Vec<String> =
         levels.iter().map(|level| format!("{} {}", level.sign(), level.name())).collect();
     legend.dedup();
+    if summary.cells.values().any(|cell| cell.alone == 0) {
+        legend.push(format!("{MIXED} only with other faults"));
+    }
     if !legend.is_empty() {
-        table.push_str(&text::wrap(&format!("  each by itself: {}", legend.join("   ")), WIDTH, 18));
+        table.push_str(&text::wrap(&format!("  by itself  {}", legend.join("   ")), WIDTH, 13));
         table.push('\n');
     }
     table.push('\n');

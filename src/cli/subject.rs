@@ -10,11 +10,6 @@ use rewindow_world::case::Case;
 use rewindow_world::engine_subject::EngineSubject;
 use rewindow_world::subject::Subject;
 
-/// The subject of one case.
-pub(super) fn of(plan: &Plan, case: &Case, plant: Option<&str>) -> Result<Box<dyn Subject>, Problem> {
-    Ok(maker(plant)?(&Arc::new(plan.clone()), case))
-}
-
 /// Makes subjects, with the bug of that name if one is asked for.
 #[cfg(not(feature = "plant"))]
 pub(super) fn maker(plant: Option<&str>) -> Result<Box<Maker<'static>>, Problem> {
@@ -37,7 +32,9 @@ pub(super) fn maker(plant: Option<&str>) -> Result<Box<Maker<'static>>, Problem>
         })
     };
     let Some(plant) = plant.map(parse).transpose()? else {
-        return Ok(Box::new(|plan: &Arc<Plan>, case: &Case| -> Box<dyn Subject> { Box::new(engine(plan, case)) }));
+        return Ok(Box::new(|plan: &Arc<Plan>, case: &Case| -> Box<dyn Subject> {
+            Box::new(engine(plan, case))
+        }));
     };
     Ok(Box::new(move |plan: &Arc<Plan>, case: &Case| -> Box<dyn Subject> {
         Box::new(EngineSubject::planted(plan.clone(), case.ordering, &partitions(plan, case), plant))
