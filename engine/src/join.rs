@@ -1,8 +1,8 @@
 //! Join of two streams within a bound of time (section 8).
 //!
 //! Rows of both sides are taken in the order of time; each looks up the rows of the other side that have its
-//! key and lie within the bound (rule 8.2, counting boundaries), and the whole ON is then evaluated over all
-//! such candidates at once, so the index and the bound only prune. Knows neither WHERE nor reference data.
+//! key and lie within the bound (rule 8.2, counting boundaries), and the whole ON is then asked about all
+//! such candidates at once (C-EVAL). Knows neither WHERE nor reference data.
 //! Invariants: every pair is a candidate once, when its later row comes; output is in the order of
 //! (timestamp, left place, right place); a left row without partner comes out once, when no partner is
 //! possible any more, and until then holds the output back to its timestamp (rule 8.4).
@@ -16,13 +16,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use rewindow_query::expr::Expr;
+use rewindow_query::expr::{Expr, Predicate};
 use rewindow_query::{Span, Timestamp, Unit, Value, plan};
 
 use crate::batch::{Batch, Context, Slice};
 use crate::codec::{Corrupt, Reader, Writer};
 use crate::column::{Column, Data};
-use crate::eval::{evaluate_leniently, holds};
+use crate::eval::{Fault, evaluate, evaluate_leniently, holds};
 use crate::grouping::read_ticks;
 use crate::operator::Operator;
 use crate::plant::{Plant, Plants};
@@ -48,6 +48,10 @@ pub struct Join {
     /// Ticks from a boundary of units to tick zero: weeks begin on Sunday, tick zero is a Monday.
     shift: i64,
     keys: [Vec<Expr>; 2],
+    /// Equality of the keys, then ON.
+    asked: Predicate,
+    /// Keys that are not equal may share a slot, so equality must be asked, too.
+    merged: bool,
     slots: Slots,
     /// Rows of each slot, both sides together, that are not cut.
     counts: Vec<u32>,
@@ -80,12 +84,13 @@ type Candidate = (i64, u64, u64);
 impl Join {
     /// Of a plan node.
     pub fn new(op: &plan::Join, shape: Shape, plants: Plants) -> Join {
-        let (left, right) = equate::keys(op);
         Join {
             unit: op.bound.unit.fixed().map_or(1, |span| span.0),
             shift: if op.bound.unit == Unit::Week { Span::hours(24).0 } else { 0 },
-            slots: Slots::new(left.len()),
-            keys: [left, right],
+            slots: Slots::new(op.equal.len()),
+            keys: equate::keys(op),
+            asked: equate::asked(op),
+            merged: false,
             op: op.clone(),
             shape,
             counts: Vec::new(),
@@ -147,13 +152,34 @@ impl Join {
                 self.ahead[side].push(batch.gather(&rest));
             }
             if known > 0 {
-                let fates = vec![Fate::Open; known];
                 let place = self.places[side];
                 self.places[side] += known as u64;
-                self.append(side, batch.truncated(known), place, &fates);
+                let batch = self.without_failed(side, batch.truncated(known));
+                let fates = vec![Fate::Open; batch.len()];
+                self.append(side, batch, place, &fates);
             }
         }
         from..self.sides[side].end()
+    }
+
+    /// The rows whose keys can be evaluated; one that cannot fails the job and counts as absent (C-FAIL).
+    fn without_failed(&mut self, side: usize, batch: Batch) -> Batch {
+        let faults: Vec<Fault> =
+            self.keys[side].iter().filter_map(|key| evaluate(key, &batch).err()).collect();
+        let Some(fault) = faults.into_iter().min_by_key(|fault| fault.row) else { return batch };
+        self.fail(batch.timestamps[fault.row], fault.message);
+        let marks: Vec<Vec<bool>> =
+            self.keys[side].iter().map(|key| evaluate_leniently(key, &batch).1).collect();
+        let sound = |row: &u32| !marks.iter().any(|marks| marks.get(*row as usize).is_some_and(|&mark| mark));
+        let sound: Vec<u32> = (0..batch.len() as u32).filter(sound).collect();
+        batch.gather(&sound)
+    }
+
+    /// Notes a failure; the earliest is kept.
+    fn fail(&mut self, at: i64, message: String) {
+        if self.failed.as_ref().is_none_or(|(known, _)| at < *known) {
+            self.failed = Some((at, message));
+        }
     }
 
     /// Appends rows to a side: their slots, units, and what waits for a partner.
@@ -185,8 +211,12 @@ impl Join {
 
     /// The slot of each row's key, [`NONE`] where a part of it is NULL.
     fn slots_of(&mut self, side: usize, batch: &Batch) -> Vec<u32> {
-        let keys: Vec<Arc<Column>> =
-            self.keys[side].iter().map(|key| equate::reduce(&evaluate_leniently(key, batch).0)).collect();
+        let mut keys: Vec<Arc<Column>> = Vec::new();
+        for key in &self.keys[side] {
+            let (reduced, merged) = equate::reduce(&evaluate_leniently(key, batch).0);
+            keys.push(reduced);
+            self.merged |= merged;
+        }
         let mut slots = Vec::new();
         self.slots.assign(&keys, batch.len(), &mut slots);
         self.counts.resize(self.slots.len(), 0);
@@ -261,17 +291,15 @@ impl Join {
         let mut columns = self.sides[0].gather(&left);
         columns.extend(self.sides[1].gather(&right));
         let batch = Batch { timestamps: candidates.iter().map(|pair| pair.0).collect(), columns };
-        let mut held = match holds(&self.op.on, &batch) {
+        let on = if self.merged { &self.asked } else { &self.op.on }.clone();
+        let mut held = match holds(&on, &batch) {
             Ok(held) => held,
             Err(fault) => {
-                let at = batch.timestamps[fault.row];
-                if self.failed.as_ref().is_none_or(|(known, _)| at < *known) {
-                    self.failed = Some((at, fault.message));
-                }
+                self.fail(batch.timestamps[fault.row], fault.message);
                 // A pair whose ON fails is no match. What follows still decides which of the left rows
                 // stamped before the failure have partners.
                 let one = Expr::Case(
-                    vec![(self.op.on.clone(), Expr::Literal(Value::Int(1)))],
+                    vec![(on, Expr::Literal(Value::Int(1)))],
                     Box::new(Expr::Literal(Value::Null)),
                 );
                 let (matched, _) = evaluate_leniently(&one, &batch);

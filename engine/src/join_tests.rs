@@ -23,6 +23,8 @@ enum Division {
     None,
     First,
     Last,
+    /// In a key, which is evaluated for every row.
+    Key,
 }
 
 fn join(left_outer: bool, low: i64, high: i64, keyed: bool, division: Division) -> plan::Join {
@@ -42,11 +44,18 @@ fn join(left_outer: bool, low: i64, high: i64, keyed: bool, division: Division) 
     if division == Division::Last {
         parts.push(divides);
     }
+    let key = |small| Expr::Binary(BinaryOp::Divide, Box::new(int(6)), Box::new(column(small)));
+    if division == Division::Key {
+        parts.push(Predicate::Compare(CompareOp::Equal, key(2), key(WIDTH + 2)));
+    }
     plan::Join {
         left_outer,
         on: Predicate::And(parts),
         bound: Bound { unit: UNIT, low, high, left: 0, right: 0 },
-        equal: if keyed { vec![(column(1), column(1))] } else { Vec::new() },
+        equal: [keyed.then(|| (column(1), column(1))), (division == Division::Key).then(|| (key(2), key(2)))]
+            .into_iter()
+            .flatten()
+            .collect(),
         left_columns: WIDTH,
     }
 }
@@ -56,7 +65,8 @@ fn make(op: &plan::Join) -> Box<dyn Operator> {
     Box::new(Join::new(op, shape, Plants::none()))
 }
 
-/// Whether ON holds for a pair; `None` if it fails the job.
+/// Whether ON holds for a pair; `None` if it fails the job. It is asked within the bound and with equal
+/// keys only (C-EVAL).
 fn matches(op: &plan::Join, keyed: bool, division: Division, left: &Row, right: &Row) -> Option<bool> {
     let difference = right.0.div_euclid(10) - left.0.div_euclid(10);
     if !(op.bound.low..=op.bound.high).contains(&difference) {
@@ -70,18 +80,23 @@ fn matches(op: &plan::Join, keyed: bool, division: Division, left: &Row, right: 
     };
     match division {
         Division::None => Some(same),
-        Division::First => divides.map(|divides| divides && same),
-        Division::Last if same => divides,
-        Division::Last => Some(false),
+        Division::First | Division::Last if same => divides,
+        Division::First | Division::Last => Some(false),
+        Division::Key => {
+            let key = |row: &Row| if let Value::Int(small) = row.1[2] { 6 / small } else { 0 };
+            Some(same && key(left) == key(right))
+        }
     }
 }
 
 fn oracle(op: &plan::Join, keyed: bool, division: Division, left: &[Row], right: &[Row]) -> Output {
     let mut rows: Vec<(i64, usize, usize, Vec<Value>)> = Vec::new();
-    let mut failed: Option<i64> = None;
-    for (l, left) in left.iter().enumerate() {
+    // A row whose key fails counts as absent.
+    let absent = |row: &&Row| division == Division::Key && row.1[2] == Value::Int(0);
+    let mut failed: Option<i64> = left.iter().chain(right).filter(absent).map(|row| row.0).min();
+    for (l, left) in left.iter().enumerate().filter(|(_, row)| !absent(row)) {
         let mut alone = true;
-        for (r, right) in right.iter().enumerate() {
+        for (r, right) in right.iter().enumerate().filter(|(_, row)| !absent(row)) {
             let at = left.0.max(right.0);
             match matches(op, keyed, division, left, right) {
                 Some(true) => {
@@ -121,7 +136,7 @@ fn side() -> impl Strategy<Value = Vec<Row>> {
 }
 
 fn division() -> impl Strategy<Value = Division> {
-    prop_oneof![4 => Just(Division::None), 1 => Just(Division::First), 1 => Just(Division::Last)]
+    prop_oneof![4 => Just(Division::None), 1 => Just(Division::First), 1 => Just(Division::Last), 1 => Just(Division::Key)]
 }
 
 proptest! {
