@@ -396,6 +396,3 @@ fn member(operand: &Operand, name: &str, len: usize) -> Operand {
         },
     }
 }
-
-#[cfg(test)]
-mod tests;

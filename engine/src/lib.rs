@@ -6,7 +6,9 @@
 
 pub mod aggregate;
 pub mod batch;
+pub mod build;
 pub mod calls;
+pub mod checkpoint;
 pub mod codec;
 pub mod column;
 pub mod eval;
@@ -16,6 +18,7 @@ pub mod filter;
 pub mod grouping;
 pub mod history;
 pub mod hopping;
+pub mod instance;
 pub mod isfirst;
 pub mod join;
 pub mod lag;
@@ -26,11 +29,16 @@ pub mod ordering;
 pub mod output;
 pub mod plant;
 pub mod project;
+pub mod recovery;
 pub mod sliding;
 pub mod slots;
 pub mod tumbling;
 pub mod union;
+
+pub use checkpoint::CheckpointError;
+pub use instance::{Instance, Produced};
 pub use plant::{Plant, Plants};
+pub use recovery::{OpenError, Opening};
 
 #[cfg(test)]
 mod join_tests;

@@ -51,3 +51,38 @@ fn before_month(month: i64, leap: bool) -> Option<i64> {
     let before = BEFORE.get(usize::try_from(month - 1).ok()?)?;
     Some(before + i64::from(leap && month > 2))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_fast_form_is_read_without_the_slow_reader() {
+        assert!(plain(b"2024-02-29T23:59:59.9999999Z").is_some() && plain(b"0001-01-01T00:00:00").is_some());
+        for other in
+            ["2023-02-29T00:00:00Z", "2024-03-05", "2024-03-05T00:00:00+01:00", "2024-13-01T00:00:00"]
+        {
+            assert_eq!(plain(other.as_bytes()), None, "{other}");
+            assert_eq!(instant(other), Timestamp::parse(other), "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn both_readers_agree(
+            (year, month, day) in (0..10_000u32, 0..14u32, 0..33u32),
+            (hour, minute, second) in (0..25u32, 0..61u32, 0..61u32),
+            fraction in prop::option::of("[0-9]{0,10}"),
+            zone in "Z?|z|[+-]0[0-9]:00| |Z ",
+            mark in "T|t| |_",
+        ) {
+            let fraction = fraction.map_or(String::new(), |digits| format!(".{digits}"));
+            let text = format!(
+                "{year:04}-{month:02}-{day:02}{mark}{hour:02}:{minute:02}:{second:02}{fraction}{zone}"
+            );
+            prop_assert_eq!(instant(&text), Timestamp::parse(&text), "{}", text);
+        }
+    }
+}

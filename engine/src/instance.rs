@@ -1,0 +1,305 @@
+//! One shard of a plan at work: entries in, rows out, step by step along the watermark.
+//!
+//! Whenever the merged watermark has moved, every node takes one step, inputs before readers. It knows
+//! nothing of why it was opened (`recovery`) or how its state is written (`checkpoint`). Invariants: rows
+//! do not depend on where entries are cut into batches; a row leaves once, and only when it is certain.
+//!
+//! A failure (choice C-FAIL) ends the operator that met it, and what it feeds. The instance goes on until
+//! every row stamped before the failure has been given, and only then fails.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rewindow_query::plan::{NodeId, Op, Plan};
+use rewindow_query::{Dropped, Entry, Failure, Ordering, Row, Shard, Timestamp};
+
+use crate::batch::{Batch, Context, Slice};
+use crate::build;
+use crate::column::Column;
+use crate::operator::Operator;
+use crate::ordering::Source;
+use crate::output::Output;
+use crate::plant::Plants;
+
+/// What a call gives.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Produced {
+    /// Rows that have become certain, for each output in order of timestamp.
+    pub rows: Vec<Row>,
+    /// Events that did not reach the query.
+    pub dropped: Vec<Dropped>,
+}
+
+/// A shard at work.
+pub struct Instance {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) shard: Shard,
+    pub(crate) ordering: Ordering,
+    pub(crate) output_from: Timestamp,
+    pub(crate) plants: Plants,
+    pub(crate) stages: Vec<Stage>,
+    outputs: Vec<Output>,
+    /// Next offset to read of each partition.
+    pub(crate) positions: BTreeMap<(usize, u32), u64>,
+    /// Everything stamped before it has left the sources.
+    pub(crate) frontier: Timestamp,
+    /// The earliest failure; the instance fails once all rows before it have been given.
+    pub(crate) failure: Option<Failure>,
+}
+
+/// A node at work.
+pub(crate) struct Stage {
+    pub(crate) node: NodeId,
+    /// Places of its inputs among the stages.
+    inputs: Vec<usize>,
+    /// Columns of each input it may see; `None` for all.
+    widths: Vec<Option<usize>>,
+    pub(crate) work: Work,
+    /// Everything stamped before it has been emitted.
+    pub(crate) until: Timestamp,
+}
+
+pub(crate) enum Work {
+    Source(Source),
+    Operator(Box<dyn Operator>),
+}
+
+impl Instance {
+    /// The shard with empty state: it has read nothing and gives rows stamped at or after `output_from`.
+    pub fn new(plan: Arc<Plan>, shard: Shard, ordering: Ordering, output_from: Timestamp) -> Instance {
+        Instance::planted(plan, shard, ordering, output_from, Plants::none())
+    }
+
+    pub(crate) fn planted(
+        plan: Arc<Plan>,
+        shard: Shard,
+        ordering: Ordering,
+        output_from: Timestamp,
+        plants: Plants,
+    ) -> Instance {
+        let nodes = plan.nodes_of(&shard.outputs);
+        let place = |id: NodeId| nodes.iter().position(|&n| n == id).expect("a node's inputs are needed too");
+        let stage = |&id: &NodeId| {
+            let node = &plan.nodes[id];
+            let spared = |&input: &NodeId| (!build::passes_key(&node.op)).then(|| build::width(&plan, input));
+            let work = match (&node.op, build::build(&plan, id, plants)) {
+                (_, Some(operator)) => Work::Operator(operator),
+                (Op::Source(source), None) => {
+                    let mine = shard.reads.iter().filter(|(input, _)| *input == source.input);
+                    let partitions: Vec<u32> = mine.map(|&(_, partition)| partition).collect();
+                    Work::Source(Source::new(source, &partitions, ordering, plants))
+                }
+                (op, None) => unreachable!("{} is an operator", op.name()),
+            };
+            Stage {
+                node: id,
+                inputs: node.inputs.iter().map(|&input| place(input)).collect(),
+                widths: node.inputs.iter().map(spared).collect(),
+                work,
+                until: Timestamp::MIN,
+            }
+        };
+        let stages = nodes.iter().map(stage).collect();
+        let outputs = shard.outputs.iter().map(|&o| Output::new(&plan, o, shard.partition)).collect();
+        let positions = shard.reads.iter().map(|&read| (read, 0)).collect();
+        let frontier = Timestamp::MIN;
+        Instance {
+            plan,
+            shard,
+            ordering,
+            output_from,
+            plants,
+            stages,
+            outputs,
+            positions,
+            frontier,
+            failure: None,
+        }
+    }
+
+    /// Takes the next entries of one partition, in the order of offsets. Entries in front of the position
+    /// have been read and are skipped; so is a partition that is not the shard's.
+    ///
+    /// # Errors
+    /// The failure of an earlier call, once every row stamped before it has been given.
+    pub fn feed(&mut self, input: usize, partition: u32, entries: &[Entry]) -> Result<Produced, Failure> {
+        self.check()?;
+        let Some(position) = self.positions.get_mut(&(input, partition)) else {
+            return Ok(Produced::default());
+        };
+        let read = entries.partition_point(|entry| entry.offset < *position);
+        let entries = &entries[read..];
+        if let Some(last) = entries.last() {
+            *position = last.offset + 1;
+        }
+        let mut dropped = Vec::new();
+        for source in self.sources_of(input) {
+            source.feed(partition, entries, &mut dropped);
+        }
+        Ok(self.advance(dropped))
+    }
+
+    /// Like [`Instance::feed`] for events that are decoded already: one column for each column of the Source
+    /// node that reads this input, arrivals in ticks, offsets counted from `first_offset`.
+    ///
+    /// # Errors
+    /// As for [`Instance::feed`].
+    ///
+    /// # Panics
+    /// When the plan reads the input through more than one Source node, or the number of columns differs.
+    pub fn feed_columns(
+        &mut self,
+        input: usize,
+        partition: u32,
+        first_offset: u64,
+        arrivals: &[i64],
+        columns: Vec<Column>,
+    ) -> Result<Produced, Failure> {
+        self.check()?;
+        let Some(position) = self.positions.get_mut(&(input, partition)) else {
+            return Ok(Produced::default());
+        };
+        *position = first_offset + arrivals.len() as u64;
+        let mut dropped = Vec::new();
+        let mut sources = self.sources_of(input);
+        let source = sources.next().expect("a shard reads what its sources read");
+        source.feed_columns(partition, first_offset, arrivals, columns, &mut dropped);
+        assert!(sources.next().is_none(), "columns are fed to a single Source node");
+        drop(sources);
+        Ok(self.advance(dropped))
+    }
+
+    /// The input has ended: gives all rows that are left.
+    ///
+    /// # Errors
+    /// As for [`Instance::feed`]. A failure that lies behind rows still to be given is told by the next call.
+    pub fn finish(&mut self) -> Result<Produced, Failure> {
+        self.check()?;
+        Ok(self.step(Timestamp::MAX, Vec::new()))
+    }
+
+    /// Every row stamped before this has been given; the least of the shard's outputs.
+    pub fn frontier(&self) -> Timestamp {
+        let emitted = self.emitted();
+        self.failure.as_ref().map_or(emitted, |failure| emitted.min(failure.at))
+    }
+
+    /// The failure that the next call tells, once every row before it has been given.
+    pub fn failure(&self) -> Option<&Failure> {
+        let emitted = self.emitted();
+        self.failure.as_ref().filter(|failure| emitted >= failure.at)
+    }
+
+    /// Next offset to read of each partition.
+    pub fn positions(&self) -> BTreeMap<(usize, u32), u64> {
+        self.positions.clone()
+    }
+
+    /// The state as text, `operator#node/key` to content; equal states give equal text.
+    pub fn explain(&self) -> BTreeMap<String, String> {
+        let mut texts = BTreeMap::new();
+        for stage in &self.stages {
+            let own = match &stage.work {
+                Work::Source(source) => source.explain(),
+                Work::Operator(operator) => operator.explain(),
+            };
+            let name = format!("{}#{}", self.plan.nodes[stage.node].op.name(), stage.node);
+            texts.extend(own.into_iter().map(|(key, text)| (format!("{name}/{key}"), text)));
+        }
+        texts
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        self.failure().map_or(Ok(()), |failure| Err(failure.clone()))
+    }
+
+    fn emitted(&self) -> Timestamp {
+        let nodes = self.shard.outputs.iter().map(|&output| self.plan.outputs[output].node);
+        let until = |id: NodeId| self.stages.iter().find(|stage| stage.node == id).map(|stage| stage.until);
+        nodes.filter_map(until).min().unwrap_or(Timestamp::MAX)
+    }
+
+    fn sources_of(&mut self, input: usize) -> impl Iterator<Item = &mut Source> {
+        self.stages.iter_mut().filter_map(move |stage| match &mut stage.work {
+            Work::Source(source) if source.input() == input => Some(source),
+            _ => None,
+        })
+    }
+
+    /// Steps, if no row is awaited below a later instant than before (rule 3.8).
+    fn advance(&mut self, dropped: Vec<Dropped>) -> Produced {
+        let watermark = |stage: &Stage| match &stage.work {
+            Work::Source(source) => Some(source.watermark()),
+            Work::Operator(_) => None,
+        };
+        match self.stages.iter().filter_map(watermark).min() {
+            Some(until) if until > self.frontier => self.step(until, dropped),
+            _ => Produced { rows: Vec::new(), dropped: distinct(dropped) },
+        }
+    }
+
+    /// Every node takes one step; the rows of the outputs are given.
+    fn step(&mut self, until: Timestamp, dropped: Vec<Dropped>) -> Produced {
+        self.frontier = until;
+        let mut context = Context { failure: self.failure.take() };
+        let mut slices: Vec<Slice> = Vec::with_capacity(self.stages.len());
+        for stage in &mut self.stages {
+            let slice = stage.step(until, &slices, &mut context);
+            assert!(slice.until >= stage.until, "a frontier does not go back");
+            stage.until = slice.until;
+            slices.push(slice);
+        }
+        self.failure = context.failure;
+        let end = self.failure.as_ref().map_or(Timestamp::MAX, |failure| failure.at);
+        let mut rows = Vec::new();
+        for (output, &index) in self.outputs.iter().zip(&self.shard.outputs) {
+            let node = self.plan.outputs[index].node;
+            let place = self.stages.iter().position(|stage| stage.node == node);
+            let slice = &slices[place.expect("an output's node is needed")];
+            output.write(slice, self.output_from, end, &mut rows);
+        }
+        Produced { rows, dropped: distinct(dropped) }
+    }
+}
+
+impl Stage {
+    fn step(&mut self, until: Timestamp, slices: &[Slice], context: &mut Context) -> Slice {
+        if self.until == Timestamp::MAX {
+            return Slice::empty(Timestamp::MAX);
+        }
+        let operator = match &mut self.work {
+            Work::Source(source) => return source.release(until),
+            Work::Operator(operator) => operator,
+        };
+        let spared: Vec<Option<Slice>> = self
+            .inputs
+            .iter()
+            .zip(&self.widths)
+            .map(|(&input, &width)| narrowed(&slices[input], width))
+            .collect();
+        let inputs: Vec<&Slice> = self
+            .inputs
+            .iter()
+            .zip(&spared)
+            .map(|(&input, own)| own.as_ref().unwrap_or(&slices[input]))
+            .collect();
+        operator.step(&inputs, context)
+    }
+}
+
+/// The slice with only its first columns, where it has more.
+fn narrowed(slice: &Slice, width: Option<usize>) -> Option<Slice> {
+    let width = width.filter(|&width| slice.batches.iter().any(|batch| batch.columns.len() > width))?;
+    let narrow = |batch: &Batch| Batch {
+        timestamps: batch.timestamps.clone(),
+        columns: batch.columns.iter().take(width).cloned().collect(),
+    };
+    Some(Slice { batches: slice.batches.iter().map(narrow).collect(), until: slice.until })
+}
+
+/// A stream read by several Source nodes tells of a dropped event once for each reason.
+fn distinct(mut dropped: Vec<Dropped>) -> Vec<Dropped> {
+    dropped.sort();
+    dropped.dedup();
+    dropped
+}
