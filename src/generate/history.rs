@@ -79,12 +79,13 @@ fn event(choices: &mut dyn Choices, arrival: Timestamp, ordering: &Ordering) -> 
 /// How far an event's own time lies behind its arrival.
 fn distance(choices: &mut dyn Choices, ordering: &Ordering) -> Span {
     let tick = Span(choices.range(-1, 1));
-    match choices.weighted(&[10, 6, 3, 3, 1, 1]) {
+    match choices.weighted(&[10, 6, 3, 3, 3, 1]) {
         0 => Span::ZERO,
         1 => Span::seconds(choices.range(0, 6)),
         2 => ordering.late.plus(tick),
         3 => ordering.out_of_order.plus(tick),
-        4 => Span(-Span::EARLY.0).plus(tick),
+        // Nearly as far ahead as may be: a replay must reach back five minutes more to see it.
+        4 => Span(-Span::EARLY.0).plus(Span::seconds(choices.range(0, 8))).plus(tick),
         _ => Span::seconds(choices.range(-10, 60)),
     }
 }

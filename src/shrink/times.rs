@@ -43,7 +43,11 @@ impl Search<'_> {
             let round = |at: Timestamp| Timestamp(at.0.div_euclid(grain.0) * grain.0);
             let candidate = with(&self.best, &round);
             // Rounded already at this grain: all finer ones change nothing.
-            if candidate == self.best || self.attempt(candidate) {
+            if candidate == self.best {
+                return;
+            }
+            // A longer history would be rounder, but slower to run and no simpler.
+            if extent(&candidate) <= extent(&self.best) && self.attempt(candidate) {
                 return;
             }
         }
@@ -57,7 +61,9 @@ impl Search<'_> {
                 let instants = instants(&self.best);
                 let Some(&after) = instants.get(index) else { break };
                 let units = (after.since(instants[index - 1]).0 - 1) / unit.0;
-                let shorter = [units, units / 2, 1].into_iter().filter(|&n| n > 0).any(|n| {
+                // Halving finds the most that can go in few tries, also where not all of it can.
+                let halves = std::iter::successors(Some(units), |n| Some(n / 2));
+                let shorter = halves.take_while(|&n| n > 0).any(|n| {
                     let closer = |at: Timestamp| if at >= after { at.minus(Span(n * unit.0)) } else { at };
                     self.attempt(every(&self.best, &closer))
                 });
@@ -67,6 +73,13 @@ impl Search<'_> {
             }
         }
     }
+}
+
+/// From the first arrival or fault to the last.
+fn extent(case: &Case) -> Span {
+    let arrivals = case.history.entries.iter().map(|entry| entry.arrival);
+    let all = || arrivals.clone().chain(case.faults.iter().map(|fault| fault.at));
+    all().max().zip(all().min()).map_or(Span::ZERO, |(last, first)| last.since(first))
 }
 
 /// All instants of a case but custom starts, sorted, each once.
