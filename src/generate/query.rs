@@ -72,12 +72,16 @@ struct Writer<'a> {
     choices: &'a mut dyn Choices,
     relations: Vec<Relation>,
     partitioned: bool,
+    /// Of all windows, bounds and limits. Minutes outgrow the five minutes that every replay reaches
+    /// back anyway (rule 12.3), seconds make edges collide.
+    unit: &'static str,
 }
 
 impl<'a> Writer<'a> {
     fn new(choices: &'a mut dyn Choices) -> Writer<'a> {
         let partitioned = choices.chance(1, 4);
         let by_arrival = choices.chance(1, 10);
+        let unit = if choices.chance(1, 3) { "minute" } else { "second" };
         let clauses = match (by_arrival, partitioned) {
             (false, false) => " TIMESTAMP BY t",
             (false, true) => " TIMESTAMP BY t PARTITION BY PartitionId",
@@ -89,7 +93,7 @@ impl<'a> Writer<'a> {
             of.into_iter().map(|(name, holds)| (name.to_owned(), holds)).collect()
         };
         let stream = |name: &&str| Relation { name: (*name).to_owned(), clauses, columns: columns() };
-        Writer { choices, relations: INPUTS.iter().map(stream).collect(), partitioned }
+        Writer { choices, relations: INPUTS.iter().map(stream).collect(), partitioned, unit }
     }
 
     /// A SELECT, or a UNION of two, with its columns.
@@ -177,7 +181,7 @@ impl<'a> Writer<'a> {
         if self.choices.chance(1, 2) {
             over.push(format!("PARTITION BY {}", self.column(&from, "").0));
         }
-        let limit = format!("LIMIT DURATION(second, {})", self.choices.range(1, 10));
+        let limit = format!("LIMIT DURATION({}, {})", self.unit, self.choices.range(1, 10));
         let when = match self.choices.chance(1, 3) {
             true => vec![format!("WHEN {}", self.predicate(&from, "", 1))],
             false => Vec::new(),
@@ -196,7 +200,7 @@ impl<'a> Writer<'a> {
                 over.push(limit);
                 (format!("LAST({argument})"), holds)
             }
-            _ => (format!("ISFIRST(second, {})", self.choices.range(1, 7)), Holds::Number),
+            _ => (format!("ISFIRST({}, {})", self.unit, self.choices.range(1, 7)), Holds::Number),
         };
         over.extend(when);
         let over = match over.is_empty() {
@@ -214,7 +218,7 @@ impl<'a> Writer<'a> {
         let kind = if self.choices.chance(1, 2) { "LEFT JOIN" } else { "JOIN" };
         let low = self.choices.range(-3, 2);
         let high = low + self.choices.range(0, 5);
-        let mut on = vec![format!("DATEDIFF(second, l, r) BETWEEN {low} AND {high}")];
+        let mut on = vec![format!("DATEDIFF({}, l, r) BETWEEN {low} AND {high}", self.unit)];
         if self.partitioned {
             on.push("l.PartitionId = r.PartitionId".to_owned());
         }
@@ -265,12 +269,12 @@ impl<'a> Writer<'a> {
     // ---- parts --------------------------------------------------------------------------------------
 
     fn window(&mut self) -> String {
-        let size = self.choices.range(1, 7);
+        let (unit, size) = (self.unit, self.choices.range(1, 7));
         match self.choices.weighted(&[3, 3, 3, 1]) {
-            0 => format!("TumblingWindow(second, {size})"),
-            1 => format!("HoppingWindow(second, {size}, {})", self.choices.range(1, 4)),
-            2 => format!("SlidingWindow(second, {size})"),
-            _ => format!("TumblingWindow(second, {size}, {})", self.choices.range(-2, 2)),
+            0 => format!("TumblingWindow({unit}, {size})"),
+            1 => format!("HoppingWindow({unit}, {size}, {})", self.choices.range(1, 4)),
+            2 => format!("SlidingWindow({unit}, {size})"),
+            _ => format!("TumblingWindow({unit}, {size}, {})", self.choices.range(-2, 2)),
         }
     }
 
