@@ -7,6 +7,7 @@ pub mod case;
 pub mod case_file;
 pub mod check;
 mod checkpoints;
+pub mod engine_subject;
 pub mod error;
 mod faults;
 pub mod journal;
