@@ -9,6 +9,7 @@ pub mod campaign;
 pub mod choices;
 pub mod errors;
 pub mod fingerprint;
+pub mod fuzz;
 pub mod generate;
 pub mod job;
 pub mod judge;
