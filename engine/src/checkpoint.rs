@@ -98,7 +98,7 @@ impl Instance {
                 writer.text(&failure.message);
             }
         }
-        for (_, &position) in &self.positions {
+        for &position in self.positions.values() {
             let position = position + u64::from(self.plants.is(Plant::OffsetOneTooFar));
             writer.u64(position.saturating_sub(u64::from(self.plants.is(Plant::OffsetOneShort))));
         }

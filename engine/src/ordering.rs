@@ -255,9 +255,9 @@ impl Source {
                 .collect(),
             _ => vec![NEVER; arrivals.len()],
         };
-        for row in 0..instants.len() {
+        for (row, instant) in instants.iter_mut().enumerate() {
             if column.is_null(row) || failed.get(row).copied().unwrap_or(false) {
-                instants[row] = NEVER;
+                *instant = NEVER;
             }
         }
         drop(column);

@@ -1,6 +1,8 @@
 //! The engine against the published worked examples: rows, order and drops. Would catch what engine and
 //! model get wrong alike.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{Conformance, agrees, row_json};

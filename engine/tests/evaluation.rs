@@ -1,6 +1,8 @@
 //! What scalar expressions and predicates mean, rule by rule, and that a column at once means the same as
 //! row by row. Would catch a fast path that differs from the slow one, and a fault at the wrong row.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::sync::Arc;

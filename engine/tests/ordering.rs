@@ -1,6 +1,8 @@
 //! The ordering stage against the policies written down naively (rules 3.4 to 3.8). Would catch wrong
 //! stamps, wrong drops, wrong order, and rows released before they are certain.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{Logs, at, ordering, plan};
@@ -43,8 +45,11 @@ fn logs(steps: &[Step]) -> Logs {
     logs
 }
 
+/// Stamp, partition, offset, id: in this order they leave.
+type Judged = (Timestamp, u32, u64, i64);
+
 /// Rules 3.4.1 to 3.4.4, one event after the other.
-fn judged(logs: &Logs, ordering: Ordering) -> (Vec<(Timestamp, u32, u64, i64)>, Vec<Dropped>) {
+fn judged(logs: &Logs, ordering: Ordering) -> (Vec<Judged>, Vec<Dropped>) {
     let (mut rows, mut dropped) = (Vec::new(), Vec::new());
     for (&(input, partition), entries) in &logs.0 {
         let mut seen: Option<Timestamp> = None;

@@ -2,6 +2,8 @@
 //! was lost is announced (claim 4), foreign bytes are refused by name. Would catch state that is not saved,
 //! positions that are off by one, and lookback that is too short, for every operator alone.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! What the engine's own suites share: cases as JSON, logs in memory, an instance fed in pieces.
 
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
