@@ -1,2 +1,7 @@
-//! The `rewindow` command.
-fn main() {}
+//! The `rewindow` command. Everything it can do is in the library; here is what a user types and reads.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}
