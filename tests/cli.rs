@@ -125,7 +125,7 @@ const REPLAY: &[&str] = &["replay", "report.md"];
 const MISTAKES: &[Mistake] = &[
     Mistake {
         name: "malformed query",
-        make: |f| drop(f.replace("job.asaql", "INTO counts", "INTO INTO")),
+        make: |f| _ = f.replace("job.asaql", "INTO counts", "INTO INTO"),
         arguments: RUN,
         code: "syntax",
         place: "job.asaql:1:",
@@ -134,7 +134,7 @@ const MISTAKES: &[Mistake] = &[
     },
     Mistake {
         name: "unknown stream",
-        make: |f| drop(f.replace("job.asaql", "FROM feed", "FROM feeed")),
+        make: |f| _ = f.replace("job.asaql", "FROM feed", "FROM feeed"),
         arguments: RUN,
         code: "unknown-stream",
         place: "job.asaql:2:6",
@@ -143,7 +143,7 @@ const MISTAKES: &[Mistake] = &[
     },
     Mistake {
         name: "window over seven days",
-        make: |f| drop(f.replace("job.asaql", "minute, 1", "day, 8")),
+        make: |f| _ = f.replace("job.asaql", "minute, 1", "day, 8"),
         arguments: RUN,
         code: "limit-window",
         place: "job.asaql:3:28",
@@ -188,7 +188,7 @@ const MISTAKES: &[Mistake] = &[
     },
     Mistake {
         name: "unknown key",
-        make: |f| drop(f.replace("job.toml", "rate = 100", "rates = 100")),
+        make: |f| _ = f.replace("job.toml", "rate = 100", "rates = 100"),
         arguments: RUN,
         code: "job-key",
         place: "job.toml:19:1",
@@ -197,7 +197,7 @@ const MISTAKES: &[Mistake] = &[
     },
     Mistake {
         name: "missing key",
-        make: |f| drop(f.replace("job.toml", "rate = 100\n", "")),
+        make: |f| _ = f.replace("job.toml", "rate = 100\n", ""),
         arguments: RUN,
         code: "job-missing",
         place: "job.toml:14:1",
@@ -206,7 +206,7 @@ const MISTAKES: &[Mistake] = &[
     },
     Mistake {
         name: "no TOML",
-        make: |f| drop(f.replace("job.toml", "[vary]", "[vary")),
+        make: |f| _ = f.replace("job.toml", "[vary]", "[vary"),
         arguments: RUN,
         code: "job-syntax",
         place: "job.toml:22:",
@@ -215,7 +215,7 @@ const MISTAKES: &[Mistake] = &[
     },
     Mistake {
         name: "late over twenty days",
-        make: |f| drop(f.replace("job.toml", "\"5 s\"", "\"21 d\"")),
+        make: |f| _ = f.replace("job.toml", "\"5 s\"", "\"21 d\""),
         arguments: RUN,
         code: "job-value",
         place: "job.toml:10:8",
@@ -224,7 +224,7 @@ const MISTAKES: &[Mistake] = &[
     },
     Mistake {
         name: "no span",
-        make: |f| drop(f.replace("job.toml", "\"5 s\"", "\"soon\"")),
+        make: |f| _ = f.replace("job.toml", "\"5 s\"", "\"soon\""),
         arguments: RUN,
         code: "job-value",
         place: "job.toml:10:8",
@@ -233,7 +233,7 @@ const MISTAKES: &[Mistake] = &[
     },
     Mistake {
         name: "nodes without a node",
-        make: |f| drop(f.replace("job.toml", "nodes = 1", "nodes = 0")),
+        make: |f| _ = f.replace("job.toml", "nodes = 1", "nodes = 0"),
         arguments: RUN,
         code: "job-value",
         place: "job.toml:15:9",
@@ -242,7 +242,7 @@ const MISTAKES: &[Mistake] = &[
     },
     Mistake {
         name: "partitions without a key",
-        make: |f| drop(f.replace("job.toml", "partitions = 1", "partitions = 2")),
+        make: |f| _ = f.replace("job.toml", "partitions = 1", "partitions = 2"),
         arguments: RUN,
         code: "job-value",
         place: "job.toml:7:14",
@@ -251,7 +251,7 @@ const MISTAKES: &[Mistake] = &[
     },
     Mistake {
         name: "unknown fault",
-        make: |f| drop(f.replace("job.toml", "cases = 40", "cases = 40\nfaults = [\"meteor\"]")),
+        make: |f| _ = f.replace("job.toml", "cases = 40", "cases = 40\nfaults = [\"meteor\"]"),
         arguments: RUN,
         code: "job-value",
         place: "job.toml:24:11",
@@ -269,7 +269,7 @@ const MISTAKES: &[Mistake] = &[
     },
     Mistake {
         name: "a JSON array",
-        make: |f| drop(f.write("feed.jsonl", "[{\"k\":1}]")),
+        make: |f| _ = f.write("feed.jsonl", "[{\"k\":1}]"),
         arguments: RUN,
         code: "input-array",
         place: "feed.jsonl:1:1",
@@ -278,7 +278,7 @@ const MISTAKES: &[Mistake] = &[
     },
     Mistake {
         name: "no arrival anywhere",
-        make: |f| drop(f.write("feed.jsonl", "{\"k\":1}\n")),
+        make: |f| _ = f.write("feed.jsonl", "{\"k\":1}\n"),
         arguments: RUN,
         code: "input-empty",
         place: "feed.jsonl",
@@ -296,7 +296,7 @@ const MISTAKES: &[Mistake] = &[
     },
     Mistake {
         name: "no report",
-        make: |f| drop(f.write("report.md", "# A report\n\nwithout a case\n")),
+        make: |f| _ = f.write("report.md", "# A report\n\nwithout a case\n"),
         arguments: REPLAY,
         code: "not-a-report",
         place: "report.md",
@@ -305,7 +305,7 @@ const MISTAKES: &[Mistake] = &[
     },
     Mistake {
         name: "a report from the future",
-        make: |f| drop(f.write("report.md", "# A report\n\n```toml\nformat = 999\n```\n")),
+        make: |f| _ = f.write("report.md", "# A report\n\n```toml\nformat = 999\n```\n"),
         arguments: REPLAY,
         code: "case-format",
         place: "report.md",
