@@ -152,9 +152,10 @@ impl Join {
                 self.ahead[side].push(batch.gather(&rest));
             }
             if known > 0 {
-                let place = self.places[side];
-                self.places[side] += known as u64;
                 let batch = self.without_failed(side, batch.truncated(known));
+                // Counted behind the failed rows, so that batches cut otherwise give the same places.
+                let place = self.places[side];
+                self.places[side] += batch.len() as u64;
                 let fates = vec![Fate::Open; batch.len()];
                 self.append(side, batch, place, &fates);
             }

@@ -200,3 +200,17 @@ fn an_inner_join_forgets_what_cannot_match_any_more() {
     }
     assert!(join.explain().len() < 6, "{:?}", join.explain());
 }
+
+#[test]
+fn a_row_whose_key_fails_takes_no_place_however_it_is_fed() {
+    let op = join(true, -1, 1, false, Division::Key);
+    let side = |rows: &[(i64, i64)]| -> Vec<Row> {
+        let row = |&(at, small): &(i64, i64)| {
+            (at, vec![Value::Datetime(Timestamp(at)), Value::Int(0), Value::Int(small)])
+        };
+        rows.iter().map(row).collect()
+    };
+    let left = side(&[(100, 1), (111, 0), (111, 1)]);
+    let (found, failed) = run_every_way(&|| make(&op), &[left, Vec::new()], &[vec![112, 112]]);
+    assert_eq!((found.len(), found[0].0, failed), (1, 110, Some(111)));
+}
