@@ -1,0 +1,231 @@
+//! Claim 1, *agree*: the engine gives the model's rows, however its input is cut into batches.
+//!
+//! What no other suite would catch: a rule that the engine reads otherwise than the model in some mixture of
+//! operators, keys, NULLs, ties and tolerances that nobody wrote down. The last test here is the only one that
+//! doubts what both rooms take from the analysis: the equalities and the bound it found in an ON.
+
+mod support;
+
+use rewindow::choices::{Choices, Seeded};
+use rewindow::generate::small_case;
+use rewindow::judge::{Breach, Truth, Verdict};
+use rewindow::laws;
+use rewindow_query::plan::{NodeId, Op};
+use rewindow_query::{Plan, Policy, Reason, Span, Timestamp, Value, analyse};
+use rewindow_world::case::Case;
+use support::{Reached, Search, engine, operator, truth};
+
+/// How often each case is cut anew.
+const CUTS: u64 = 3;
+
+fn agrees(case: &Case, cuts: u64) -> Option<Breach> {
+    let truth = truth(case);
+    (0..CUTS).find_map(|cut| {
+        let subject = engine(&truth.plan, case);
+        let mut choices = Seeded::new(cuts, cut);
+        match laws::agree(&truth, case, subject.as_ref(), &mut choices).expect("a small case can be run") {
+            Verdict::Held(_) => None,
+            Verdict::Broken(breach) => Some(*breach),
+        }
+    })
+}
+
+#[test]
+fn engine_and_model_agree_however_the_input_is_cut() {
+    let search = Search::new("agree", 40_000);
+    let mut reached = Reached::default();
+    search.run(
+        |number, choices| {
+            let case = Case { faults: Vec::new(), ..small_case(choices) };
+            search.ask(number, &case, &|case| agrees(case, number))?;
+            Ok((truth(&case), case, number))
+        },
+        |(truth, case, number)| note(&truth, &case, number, &mut reached),
+    );
+    search.require(&reached, &required());
+}
+
+/// Operators that keep state or change times, and those that are seen through where two of them meet.
+const OPERATORS: [&str; 9] =
+    ["tumbling", "hopping", "sliding", "join", "left join", "lag", "last", "isfirst", "union"];
+
+fn required() -> Vec<String> {
+    let mut names: Vec<String> = OPERATORS.map(String::from).to_vec();
+    names.extend(["ordering", "filter", "project"].map(String::from));
+    for upper in OPERATORS {
+        names.extend(OPERATORS.iter().map(|lower| format!("{upper} of {lower}")));
+    }
+    let states = ["row", "NULL in a row", "no row", "failure", "failure behind rows", "late, moved"];
+    names.extend(states.map(String::from));
+    names.extend(["out of order, moved", "parallel", "several outputs", "estimate"].map(String::from));
+    for reason in
+        [Reason::Early, Reason::Late, Reason::OutOfOrder, Reason::Timestamp, Reason::Deserialization]
+    {
+        names.push(format!("dropped {}", reason.name()));
+    }
+    names
+}
+
+fn note(truth: &Truth, case: &Case, number: u64, reached: &mut Reached) {
+    let answer = &truth.answer;
+    let plan = &truth.plan;
+    // Only where rows come out is anything compared.
+    for output in 0..plan.outputs.len() {
+        if answer.rows.iter().any(|row| row.output == output) {
+            for node in plan.nodes_of(&[output]) {
+                let name = operator(&plan.nodes[node].op);
+                reached.note(name);
+                for below in stateful_below(plan, node) {
+                    reached.note(format!("{name} of {}", operator(&plan.nodes[below].op)));
+                }
+            }
+        }
+    }
+    reached.note(if answer.rows.is_empty() { "no row" } else { "row" });
+    let nulls = |row: &&rewindow_query::Row| row.record.members().iter().any(|(_, v)| *v == Value::Null);
+    reached.add("NULL in a row", answer.rows.iter().filter(nulls).count() as u64);
+    if answer.failure.is_some() {
+        reached.note(if answer.rows.is_empty() { "failure" } else { "failure behind rows" });
+    }
+    for drop in &answer.dropped {
+        reached.note(format!("dropped {}", drop.reason.name()));
+    }
+    reached.add("parallel", u64::from(plan.parallel));
+    reached.add("several outputs", u64::from(plan.outputs.len() > 1));
+    let estimates = case.history.entries.iter().filter(|e| e.payload == rewindow_query::Payload::Estimate);
+    reached.add("estimate", estimates.count() as u64);
+    // Whether a policy moved something that shows: without its tolerance the rows are others.
+    if number.is_multiple_of(8) && case.ordering.policy == Policy::Adjust {
+        let mut other = case.clone();
+        other.ordering.late = Span::hours(24);
+        reached.add("late, moved", u64::from(Truth::of_plan(plan.clone(), &other).answer != *answer));
+        let mut other = case.clone();
+        other.ordering.out_of_order = Span::hours(24);
+        reached.add("out of order, moved", u64::from(Truth::of_plan(plan.clone(), &other).answer != *answer));
+    }
+}
+
+/// The nearest nodes below that are no mere filter or projection.
+fn stateful_below(plan: &Plan, node: NodeId) -> Vec<NodeId> {
+    let mut found = Vec::new();
+    for &below in &plan.nodes[node].inputs {
+        match plan.nodes[below].op {
+            Op::Filter(_) | Op::Project(_) => found.extend(stateful_below(plan, below)),
+            Op::Source(_) => {}
+            _ => found.push(below),
+        }
+    }
+    found
+}
+
+// ---- what the analysis finds in an ON -----------------------------------------------------------------
+
+/// A condition of a join, in one of the many ways to write it.
+fn on(choices: &mut dyn Choices) -> String {
+    let (low, high) = (choices.range(-3, 2), choices.range(0, 4));
+    let high = low + high;
+    let unit = *choices.pick(&["second", "ss", "millisecond", "minute"]);
+    let scale = if unit == "millisecond" { 1_000 } else { 1 };
+    let (low, high) = (low * scale, high * scale + choices.range(0, 1) * (scale - 1));
+    let far = format!("DATEDIFF({unit}, l, r)");
+    let near = format!("DATEDIFF({unit}, r, l)");
+    let bound = match choices.index(8) {
+        0 => format!("{far} BETWEEN {low} AND {high}"),
+        1 => format!("{far} >= {low} AND {far} <= {high}"),
+        2 => format!("{low} <= {far} AND {high} >= {far}"),
+        3 => format!("{far} > {} AND {far} < {}", low - 1, high + 1),
+        4 => format!("{near} BETWEEN {} AND {}", -high, -low),
+        5 => format!("{far} = {low}"),
+        6 => format!("{far} >= {low} AND {near} >= {}", -high),
+        _ => format!("{far} BETWEEN {} AND {high} AND {} > {near}", low - scale, 1 - low),
+    };
+    let mut parts = vec![bound];
+    for _ in 0..choices.range(0, 2) {
+        parts.push(match choices.index(10) {
+            0 => "l.k = r.k".to_owned(),
+            1 => "r.k = l.k".to_owned(),
+            2 => "l.n = r.n".to_owned(),
+            3 => "l.n + 1 = r.n".to_owned(),
+            4 => "r.n * 2 = l.n".to_owned(),
+            5 => "(l.k = r.k OR l.n = r.n)".to_owned(),
+            6 => "NOT (l.k <> r.k)".to_owned(),
+            7 => "l.n = 1".to_owned(),
+            8 => "(l.k = r.k AND (l.n >= r.n))".to_owned(),
+            _ => "l.n = l.k".to_owned(),
+        });
+    }
+    if choices.chance(1, 2) {
+        parts.reverse();
+    }
+    parts.join(" AND ")
+}
+
+/// What `on` alone says: no equality is taken out of it, and the bound in time is wide.
+fn unaided(plan: &Plan, inner: bool) -> Plan {
+    let mut plan = plan.clone();
+    for node in &mut plan.nodes {
+        if let Op::Join(join) = &mut node.op {
+            join.equal.clear();
+            join.bound.low -= 1_000_000;
+            // The end of the bound stamps unmatched rows, so it can be doubted only where there are none.
+            join.left_outer &= !inner;
+            join.bound.high += if join.left_outer { 0 } else { 1_000_000 };
+        }
+    }
+    plan
+}
+
+/// C-EVAL lets an ON fail only for pairs within the bound and with equal keys, so a join that fails with or
+/// without this help says nothing here.
+#[test]
+fn what_the_analysis_finds_in_an_on_is_what_the_on_says() {
+    let search = Search::new("agree-on", 6_000);
+    let mut reached = Reached::default();
+    search.run(
+        |_, choices| {
+            let case = small_case(choices);
+            let kind = if choices.chance(1, 2) { "LEFT JOIN" } else { "JOIN" };
+            let on = on(choices);
+            let query = format!(
+                "SELECT l.k AS lk, l.n AS ln, r.k AS rk, r.n AS rn FROM a l TIMESTAMP BY t {kind} b r TIMESTAMP BY t ON {on}"
+            );
+            let Ok(plan) = analyse(&query, None) else { return Ok("refused") };
+            let equal = plan.nodes.iter().any(|n| matches!(&n.op, Op::Join(join) if !join.equal.is_empty()));
+            let narrow = answer(&plan, &case);
+            let (wide, inner) = (answer(&unaided(&plan, false), &case), answer(&unaided(&plan, true), &case));
+            let both_inner = {
+                let mut plan = plan.clone();
+                plan.nodes.iter_mut().for_each(|n| {
+                    if let Op::Join(join) = &mut n.op {
+                        join.left_outer = false;
+                    }
+                });
+                answer(&plan, &case)
+            };
+            if [&narrow, &wide, &inner, &both_inner].iter().any(|a| a.failure.is_some()) {
+                return Ok("failed");
+            }
+            if narrow.rows != wide.rows || both_inner.rows != inner.rows {
+                let case = Case { query: query.as_str().into(), ..case };
+                return Err(format!("{narrow:#?}\nunaided {wide:#?}\n{}", case.to_toml()));
+            }
+            Ok(match (narrow.rows.is_empty(), equal) {
+                (true, _) => "no rows",
+                (false, true) => "rows, by equality",
+                (false, false) => "rows, by time alone",
+            })
+        },
+        |what| reached.note(what),
+    );
+    search.require(&reached, &["rows, by equality", "rows, by time alone"]);
+    assert!(reached.count("refused") * 4 < 6_000, "most of the conditions are accepted\n{reached}");
+}
+
+fn answer(plan: &Plan, case: &Case) -> rewindow_model::Answer {
+    let partitions = case.partitions(plan).expect("the streams of a small case");
+    let mut answer = rewindow_model::answer(plan, &case.ordering, &partitions, &case.history);
+    // Rows of equal timestamp are numbered in the order of pairs, which is the same with and without help.
+    answer.rows.sort_by_key(|row| (row.timestamp, row.ordinal));
+    debug_assert!(answer.rows.iter().all(|row| row.timestamp < Timestamp::MAX));
+    answer
+}

@@ -1,0 +1,110 @@
+//! Claim 3, *recover*: where nothing needed is forgotten, any schedule of faults gives the uninterrupted rows.
+//!
+//! What no other suite would catch: what goes wrong between things that are each right: a fault inside the
+//! recovery from another, nodes that save at different moments, a catch-up that is cut short. The source keeps
+//! everything here; `gap.rs` is about the rest.
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use rewindow::generate::{Trouble, Vary, schedule, small_case};
+use rewindow::judge::Verdict;
+use rewindow::trial::trial;
+use rewindow_world::case::Case;
+use rewindow_world::outcome::Run;
+use rewindow_world::reached;
+use support::{Reached, Search, engine, holds_in_the_world, truth};
+
+/// All that can happen to a job whose source forgets nothing.
+const TROUBLES: [Trouble; 5] =
+    [Trouble::NodeKill, Trouble::OsUpgrade, Trouble::UpgradeState, Trouble::UpgradeReplay, Trouble::Restart];
+
+fn check(name: &'static str, cases: u64, troubles: &[Trouble], required: &[&str]) {
+    let search = Search::new(name, cases);
+    let mut reached = Reached::default();
+    search.run(
+        |number, choices| {
+            let base = small_case(choices);
+            let owed = truth(&base);
+            let mut vary = Vary::all(&owed.plan, &base.ordering);
+            (vary.faults, vary.retention) = (troubles.to_vec(), false);
+            let mut base = Case { faults: Vec::new(), ..base };
+            base.deployment.retention = None;
+            let case = schedule(&base, &vary, choices);
+            let (run, verdict) = trial(&owed, &case, engine(&owed.plan, &case).as_ref(), false);
+            if let Verdict::Broken(_) = verdict {
+                search.ask(number, &case, &holds_in_the_world)?;
+            }
+            // The judge refuses a gap that need not be. Here none need be.
+            let announced = run.recoveries.iter().any(|report| !report.answer.gaps.is_empty());
+            if announced {
+                Err(format!("a gap where nothing is forgotten\n{}", case.to_toml()))
+            } else {
+                Ok(run)
+            }
+        },
+        |run| note(&run, &mut reached),
+    );
+    search.require(&reached, required);
+}
+
+fn note(run: &Run, reached: &mut Reached) {
+    run.reached.iter().for_each(|(&state, &count)| reached.add(state, count));
+    let kinds: BTreeSet<&str> = run.recoveries.iter().map(|report| report.fault).collect();
+    for first in &kinds {
+        kinds
+            .iter()
+            .filter(|second| *second > first)
+            .for_each(|second| reached.note(format!("{first} and {second}")));
+    }
+}
+
+#[test]
+fn node_kill() {
+    let states =
+        [reached::FROM_CHECKPOINT, reached::RESTORED_OPEN, reached::NO_CHECKPOINT, reached::STRUCK_AGAIN];
+    check("recover-node-kill", 2_000, &[Trouble::NodeKill], &states);
+}
+
+#[test]
+fn os_upgrade() {
+    let states = [reached::OS_UPGRADE, reached::FROM_CHECKPOINT, reached::STRUCK_DOWN];
+    check("recover-os-upgrade", 2_000, &[Trouble::OsUpgrade], &states);
+}
+
+#[test]
+fn service_upgrade() {
+    let troubles = [Trouble::UpgradeState, Trouble::UpgradeReplay];
+    let states =
+        [reached::UPGRADE_STATE, reached::UPGRADE_REPLAY, reached::REPLAYED, reached::FROM_CHECKPOINT];
+    check("recover-service-upgrade", 2_000, &troubles, &states);
+}
+
+#[test]
+fn user_restart() {
+    let states = [
+        reached::START_NOW,
+        reached::START_CUSTOM,
+        reached::START_LAST,
+        reached::SKIPPED,
+        reached::STARTED_BACK,
+        reached::COPIES,
+    ];
+    check("recover-user-restart", 2_000, &[Trouble::Restart], &states);
+}
+
+#[test]
+fn all_together() {
+    let mut required: Vec<String> = Vec::new();
+    for (at, first) in TROUBLES.iter().enumerate() {
+        for second in &TROUBLES[at + 1..] {
+            let (first, second) = (first.name(), second.name());
+            required.push(format!("{} and {}", first.min(second), first.max(second)));
+        }
+    }
+    let forgetful = [reached::EXPIRED, reached::EXPIRED_READER, reached::GAP];
+    required.extend(reached::ALL.iter().filter(|state| !forgetful.contains(state)).map(|s| (*s).to_owned()));
+    let required: Vec<&str> = required.iter().map(String::as_str).collect();
+    check("recover", 10_000, &TROUBLES, &required);
+}

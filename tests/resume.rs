@@ -1,0 +1,67 @@
+//! Claim 2, *resume*: saving and loading at any point changes nothing that follows, and neither does saving.
+//!
+//! What no other suite would catch: state that is missing from a checkpoint at one place in a history where the
+//! world happens to save nowhere near. Here every place is tried.
+
+mod support;
+
+use rewindow::generate::small_case;
+use rewindow::judge::Breach;
+use rewindow::laws;
+use rewindow_query::Timestamp;
+use rewindow_world::case::Case;
+use rewindow_world::journal::Journal;
+use support::{Reached, Search, engine, operator, truth};
+
+fn resumes(case: &Case) -> Option<Breach> {
+    let truth = truth(case);
+    let subject = engine(&truth.plan, case);
+    laws::resume_everywhere(&truth, case, subject.as_ref()).expect("a small case can be run")
+}
+
+#[test]
+fn a_checkpoint_at_any_place_changes_nothing() {
+    let search = Search::new("resume", 1_000);
+    let mut reached = Reached::default();
+    search.run(
+        |number, choices| {
+            let case = Case { faults: Vec::new(), ..small_case(choices) };
+            search.ask(number, &case, &resumes)?;
+            Ok(case)
+        },
+        |case| note(&case, &mut reached),
+    );
+    let required = [
+        "cut",
+        "rows after the middle",
+        "tumbling",
+        "hopping",
+        "sliding",
+        "join",
+        "left join",
+        "lag",
+        "last",
+        "isfirst",
+        "union",
+        "failure",
+    ];
+    search.require(&reached, &required);
+}
+
+fn note(case: &Case, reached: &mut Reached) {
+    let truth = truth(case);
+    let journal = Journal::of(case, &truth.plan).expect("a small case can be run");
+    let cuts: usize =
+        journal.places().map(|(input, partition)| journal.entries(input, partition).len()).sum();
+    reached.add("cut", cuts as u64 + 1);
+    let middle =
+        case.history.entries.get(case.history.entries.len() / 2).map_or(Timestamp::MIN, |e| e.arrival);
+    reached.add(
+        "rows after the middle",
+        truth.answer.rows.iter().filter(|row| row.timestamp > middle).count() as u64,
+    );
+    reached.add("failure", u64::from(truth.answer.failure.is_some()));
+    if !truth.answer.rows.is_empty() {
+        truth.plan.nodes.iter().for_each(|node| reached.note(operator(&node.op)));
+    }
+}
