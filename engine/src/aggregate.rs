@@ -295,17 +295,6 @@ impl State {
         }
         Ok(())
     }
-
-    /// Empties the distinct sets: what a checkpoint that takes instead of copies does to the run that goes
-    /// on.
-    #[cfg(feature = "plant")]
-    pub fn empty_distinct(&mut self) {
-        for lane in &mut self.lanes {
-            if let Lane::Cells(cells) = lane {
-                cells.iter_mut().for_each(|cell| cell.distinct.clear());
-            }
-        }
-    }
 }
 
 /// Adds bigints until a sum leaves 64 bits; gives the first row not added.
