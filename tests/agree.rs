@@ -218,7 +218,8 @@ fn what_the_analysis_finds_in_an_on_is_what_the_on_says() {
         |what| reached.note(what),
     );
     search.require(&reached, &["rows, by equality", "rows, by time alone"]);
-    assert!(reached.count("refused") * 4 < 6_000, "most of the conditions are accepted\n{reached}");
+    let said = reached.count("rows, by equality") + reached.count("rows, by time alone");
+    assert!(reached.count("refused") <= said, "most of the conditions are accepted\n{reached}");
 }
 
 fn answer(plan: &Plan, case: &Case) -> rewindow_model::Answer {
