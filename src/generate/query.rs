@@ -182,7 +182,7 @@ impl<'a> Writer<'a> {
             over.push(format!("PARTITION BY {}", self.column(&from, "").0));
         }
         let limit = format!("LIMIT DURATION({}, {})", self.unit, self.choices.range(1, 10));
-        let when = match self.choices.chance(1, 3) {
+        let mut when = match self.choices.chance(1, 3) {
             true => vec![format!("WHEN {}", self.predicate(&from, "", 1))],
             false => Vec::new(),
         };
@@ -198,6 +198,10 @@ impl<'a> Writer<'a> {
             }
             1 => {
                 over.push(limit);
+                // Without WHEN it is the row itself, always.
+                if when.is_empty() && self.choices.chance(3, 4) {
+                    when.push(format!("WHEN {}", self.predicate(&from, "", 1)));
+                }
                 (format!("LAST({argument})"), holds)
             }
             _ => (format!("ISFIRST({}, {})", self.unit, self.choices.range(1, 7)), Holds::Number),

@@ -1,0 +1,126 @@
+//! Bugs planted on purpose in the engine are found, made small, and written down so that others see them.
+//!
+//! What no other suite would catch: a blind spot of generator, judge or shrinker. Each plant is a mistake that
+//! a real stream engine shipped; a search that holds says nothing while one of these escapes it.
+
+mod support;
+
+use std::ops::ControlFlow;
+
+use rewindow::budget::Budget;
+use rewindow::choices::Seeded;
+use rewindow::generate::small_case;
+use rewindow::judge::{Breach, Verdict};
+use rewindow::report::{Finding, Origin, Shrinking, first_difference, markdown, read, title};
+use rewindow::shrink::Shrunk;
+use rewindow::trial::{shrink_trial, trial};
+use rewindow::{fingerprint, pool};
+use rewindow_engine::plant::Plant;
+use rewindow_query::Plan;
+use rewindow_world::case::Case;
+use rewindow_world::engine_subject::EngineSubject;
+use rewindow_world::subject::Subject;
+use std::sync::Arc;
+use support::{holds_in_the_world, truth};
+
+/// A plant must be found within so many cases.
+const CASES_MAX: u64 = 6_000;
+/// And its case be made so small.
+const EVENTS_MAX: usize = 8;
+const FAULTS_MAX: usize = 2;
+/// Trying this many smaller cases.
+const TRIES_MAX: u64 = 4_000;
+/// The campaign is the same every day: whether a plant is found is a matter of code, never of luck.
+const SEED: u64 = 1;
+
+fn planted(plan: &Arc<Plan>, case: &Case, plant: Plant) -> Box<dyn Subject> {
+    let partitions = case.partitions(plan).expect("a case declares the streams of its query");
+    Box::new(EngineSubject::planted(plan.clone(), case.ordering, &partitions, plant))
+}
+
+/// How a case breaks with a bug planted.
+fn breaks(case: &Case, plant: Plant) -> Option<Breach> {
+    let truth = truth(case);
+    match trial(&truth, case, planted(&truth.plan, case, plant).as_ref(), false).1 {
+        Verdict::Held(_) => None,
+        Verdict::Broken(breach) => Some(*breach),
+    }
+}
+
+/// The first case that shows the bug.
+fn find(plant: Plant) -> Option<(u64, Case, Breach)> {
+    let threads = Budget::from_environment().unwrap_or_else(|problem| panic!("{problem}")).threads();
+    let mut found = None;
+    let job = |number| {
+        let case = small_case(&mut Seeded::new(SEED, number));
+        breaks(&case, plant).map(|breach| (number, case, breach))
+    };
+    pool::for_each_in_order(CASES_MAX, threads, job, |_, result| {
+        found = result;
+        if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    found
+}
+
+/// The report of a finding, as the command writes it.
+fn written(plant: Plant, number: u64, shrunk: &Shrunk) -> String {
+    let truth = truth(&shrunk.case);
+    let subject = planted(&truth.plan, &shrunk.case, plant);
+    let (run, _) = trial(&truth, &shrunk.case, subject.as_ref(), true);
+    let state = first_difference(&truth, &shrunk.case, &shrunk.breach, subject.as_ref());
+    let origin = Origin { driver: "suite mutants".to_owned(), seed: Some(SEED), case: Some(number) };
+    markdown(&Finding {
+        case: &shrunk.case,
+        truth: &truth,
+        run: &run,
+        breach: &shrunk.breach,
+        origin: &origin,
+        shrinking: Some(Shrinking::from(shrunk)),
+        state: state.as_ref(),
+        replay: "rewindow replay report.md",
+    })
+}
+
+/// One line on what was found, or what is wrong with it.
+fn check(plant: Plant) -> Result<String, String> {
+    let (number, case, breach) = find(plant).ok_or_else(|| format!("not found in {CASES_MAX} cases"))?;
+    if let Some(breach) = holds_in_the_world(&case) {
+        return Err(format!("breaks without the plant too: {}\n{}", title(&breach), case.to_toml()));
+    }
+    let make = |plan: &Arc<Plan>, case: &Case| planted(plan, case, plant);
+    let shrunk = shrink_trial(&truth(&case), &case, &breach, &make, TRIES_MAX);
+    let report = written(plant, number, &shrunk);
+    if shrunk.after.entries > EVENTS_MAX || shrunk.after.faults > FAULTS_MAX {
+        return Err(format!("{:?} is not small\n{report}", shrunk.after));
+    }
+    let again = read(&report).map_err(|error| format!("{error}\n{report}"))?;
+    if again != shrunk.case {
+        return Err(format!("the report tells of another case\n{report}"));
+    }
+    if breaks(&again, plant).map(|breach| breach.class()) != Some(shrunk.breach.class()) {
+        return Err(format!("the case of the report does not break in the same way\n{report}"));
+    }
+    if let Some(breach) = holds_in_the_world(&again) {
+        return Err(format!("the case of the report breaks a healthy engine: {}\n{report}", title(&breach)));
+    }
+    Ok(format!(
+        "case {number}, {} tries to {} events and {} faults: {} ({})",
+        shrunk.tries,
+        shrunk.after.entries,
+        shrunk.after.faults,
+        title(&shrunk.breach),
+        fingerprint::fingerprint(&shrunk.breach, &shrunk.case)
+    ))
+}
+
+#[test]
+fn every_plant_is_found_and_made_small() {
+    let mut wrong = Vec::new();
+    for plant in Plant::all() {
+        match check(plant) {
+            Ok(line) => println!("{}: {line}", plant.name()),
+            Err(why) => wrong.push(format!("{}: {why}", plant.name())),
+        }
+    }
+    assert!(wrong.is_empty(), "{} plants:\n{}", wrong.len(), wrong.join("\n\n"));
+}
