@@ -26,7 +26,7 @@ have() {
 step ci .ci/run
 export REWINDOW_CASES="${REWINDOW_CASES:-200000}" REWINDOW_SEED="${REWINDOW_SEED:-random}"
 export REWINDOW_DETERMINISM=all PROPTEST_CASES="${PROPTEST_CASES:-100000}"
-export REWINDOW_EXHAUSTIVE="${REWINDOW_EXHAUSTIVE:-3,2}"
+export REWINDOW_EXHAUSTIVE="${REWINDOW_EXHAUSTIVE:-2,2}"
 step suites cargo test --release --workspace
 step planted cargo test --release --workspace --features plant
 have cargo-fuzz && step fuzz scripts/fuzz.sh --all "${FUZZ_SECONDS:-600}"
