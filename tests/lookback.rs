@@ -1,0 +1,375 @@
+//! Claims 5 and 6: lookback is *enough*, and it is *tight*.
+//!
+//! ```text
+//!   stamped      t - w  ]( t - w + 1 tick ................... t
+//!                not seen |  all that rows at t can hang on    |
+//! ```
+//!
+//! What no other suite would catch: a span that is a tick too short on a history nobody drew, or longer than it
+//! needs to be, which makes users keep and replay for nothing. Enough: rows at `t` and later are the same
+//! without all that is stamped at or before `t - w`. Tight: for each operator a history is found on which they
+//! differ without the next tick too. Both are asked of the model, and then of the engine by a user's restart
+//! over a log that has forgotten exactly that much.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rewindow::choices::Choices;
+use rewindow::generate::small_case;
+use rewindow_model::guarantee::replay_from;
+use rewindow_query::plan::Op;
+use rewindow_query::{
+    Entry, Gap, History, LogView, Ordering, Payload, Plan, Policy, Record, Retained, Row, Shard, Span,
+    Timestamp, Value, Why,
+};
+use rewindow_world::engine_subject::EngineSubject;
+use rewindow_world::subject::{Opening, Subject};
+use support::{Reached, Search, plan};
+
+/// An operator alone, by a query that never fails; with a second one where it looks through a chain.
+const QUERIES: &[(&str, &str)] = &[
+    ("ordering", "SELECT k, n FROM a TIMESTAMP BY t"),
+    ("filter", "SELECT n FROM a TIMESTAMP BY t WHERE n > 1"),
+    ("project", "SELECT n + 1 AS m, System.Timestamp() AS at FROM a TIMESTAMP BY t"),
+    ("union", "SELECT n FROM a TIMESTAMP BY t UNION SELECT n FROM b TIMESTAMP BY t"),
+    ("tumbling", "SELECT k, COUNT(*) AS c FROM a TIMESTAMP BY t GROUP BY k, Tumbling(second, 3)"),
+    (
+        "tumbling offset",
+        "SELECT SUM(n) AS s FROM a TIMESTAMP BY t GROUP BY Tumbling(Duration(second, 3), Offset(millisecond, -1))",
+    ),
+    ("hopping", "SELECT SUM(n) AS s FROM a TIMESTAMP BY t GROUP BY Hopping(second, 5, 2)"),
+    ("hopping apart", "SELECT COUNT(*) AS c FROM a TIMESTAMP BY t GROUP BY Hopping(second, 2, 3)"),
+    ("sliding", "SELECT k, MIN(n) AS s FROM a TIMESTAMP BY t GROUP BY k, Sliding(second, 2)"),
+    (
+        "lag",
+        "SELECT n, LAG(n, 2, -1) OVER (PARTITION BY k LIMIT DURATION(second, 3)) AS p FROM a TIMESTAMP BY t",
+    ),
+    ("lag when", "SELECT n, LAG(n) OVER (LIMIT DURATION(second, 3) WHEN n > 1) AS p FROM a TIMESTAMP BY t"),
+    ("last", "SELECT n, LAST(n) OVER (LIMIT DURATION(second, 3) WHEN k = 'a') AS p FROM a TIMESTAMP BY t"),
+    ("isfirst", "SELECT n, ISFIRST(second, 3) OVER (PARTITION BY k) AS f FROM a TIMESTAMP BY t"),
+    (
+        "join",
+        "SELECT l.n AS x, r.n AS y FROM a l TIMESTAMP BY t JOIN b r TIMESTAMP BY t ON DATEDIFF(second, l, r) BETWEEN 0 AND 2",
+    ),
+    (
+        "join back",
+        "SELECT l.n AS x, r.n AS y FROM a l TIMESTAMP BY t JOIN b r TIMESTAMP BY t ON DATEDIFF(second, l, r) BETWEEN -3 AND -1",
+    ),
+    (
+        "join across",
+        "SELECT l.n AS x, r.n AS y FROM a l TIMESTAMP BY t JOIN b r TIMESTAMP BY t ON l.k = r.k AND DATEDIFF(second, l, r) BETWEEN -1 AND 1",
+    ),
+    (
+        "left join",
+        "SELECT l.n AS x, r.n AS y FROM a l TIMESTAMP BY t LEFT JOIN b r TIMESTAMP BY t ON DATEDIFF(second, l, r) BETWEEN -1 AND 2",
+    ),
+    (
+        "left join after",
+        "SELECT l.n AS x, r.n AS y FROM a l TIMESTAMP BY t LEFT JOIN b r TIMESTAMP BY t ON DATEDIFF(second, l, r) BETWEEN 1 AND 2",
+    ),
+    (
+        "left join before",
+        "SELECT l.n AS x, r.n AS y FROM a l TIMESTAMP BY t LEFT JOIN b r TIMESTAMP BY t ON DATEDIFF(second, l, r) BETWEEN -2 AND -1",
+    ),
+];
+
+/// Lookbacks add along these. That is enough; to the tick it is not always needed (`Plan::lookback`).
+const CHAINS: &[&str] = &[
+    "WITH s AS (SELECT k, COUNT(*) AS c FROM a TIMESTAMP BY t GROUP BY k, Tumbling(second, 2)) \
+     SELECT k, SUM(c) AS s FROM s GROUP BY k, Sliding(second, 3)",
+    "WITH s AS (SELECT k, COUNT(*) AS c FROM a TIMESTAMP BY t GROUP BY k, Sliding(second, 1)) \
+     SELECT k, c, LAG(c) OVER (LIMIT DURATION(second, 4)) AS p FROM s",
+    "WITH s AS (SELECT k, n, LAG(n, 1, 0) OVER (LIMIT DURATION(second, 2)) AS p FROM a TIMESTAMP BY t) \
+     SELECT SUM(p) AS s FROM s GROUP BY Hopping(second, 4, 1)",
+    "WITH s AS (SELECT l.k AS k, r.n AS n FROM a l TIMESTAMP BY t LEFT JOIN b r TIMESTAMP BY t ON DATEDIFF(second, l, r) BETWEEN 0 AND 1) \
+     SELECT k, COUNT(*) AS c, SUM(n) AS s FROM s GROUP BY k, Tumbling(second, 3)",
+    "SELECT l.n AS x, m.n AS y, r.n AS z FROM a l TIMESTAMP BY t JOIN b m TIMESTAMP BY t ON DATEDIFF(second, l, m) BETWEEN 0 AND 2 \
+     LEFT JOIN b r TIMESTAMP BY t ON DATEDIFF(second, l, r) BETWEEN -1 AND 1",
+    "SELECT n, ISFIRST(second, 2) OVER (WHEN n > 0) AS f, LAST(n) OVER (LIMIT DURATION(second, 3) WHEN n < 3) AS p FROM a TIMESTAMP BY t",
+];
+
+const ORDERING: Ordering = Ordering { late: Span::hours(1), out_of_order: Span::ZERO, policy: Policy::Drop };
+
+fn start() -> Timestamp {
+    Timestamp::parse("2024-01-01T00:01:00Z").expect("a date is an instant")
+}
+
+/// Instants on a grid of seconds or a tick beside, in order; each entry arrives as long before its own time as
+/// is allowed, so that its stamp and the reach of a replay meet to the tick.
+fn history(plan: &Plan, choices: &mut dyn Choices) -> History {
+    let mut stamps: Vec<Timestamp> = Vec::new();
+    for _ in 0..choices.range(2, 8) {
+        let beside = *choices.pick(&[Span::ZERO, Span::TICK, Span(-1)]);
+        let offset = if choices.chance(1, 6) { Span(choices.range(-10_001, -9_999)) } else { beside };
+        stamps.push(start().plus(Span::seconds(choices.range(0, 9))).plus(offset));
+    }
+    stamps.sort_unstable();
+    let mut next = BTreeMap::new();
+    let entry = |stamp: Timestamp| {
+        let input = choices.index(plan.inputs.len());
+        let offset = next.entry(input).or_insert(0u64);
+        *offset += 1;
+        let key = *choices.pick(&["a", "b"]);
+        let members: [(Arc<str>, Value); 3] = [
+            ("t".into(), Value::text(stamp.to_string())),
+            ("k".into(), Value::text(key)),
+            ("n".into(), Value::Int(choices.range(0, 4))),
+        ];
+        let payload = Payload::Event(Arc::new(Record::from_iter(members)));
+        Entry { input, partition: 0, offset: *offset - 1, arrival: stamp.minus(Span::EARLY), payload }
+    };
+    History { entries: stamps.into_iter().map(entry).collect() }
+}
+
+fn stamp(entry: &Entry) -> Timestamp {
+    entry.arrival.plus(Span::EARLY)
+}
+
+/// Rows at `from` and later, from what is stamped after `after`.
+fn rows(plan: &Plan, history: &History, after: Timestamp, from: Timestamp) -> Vec<Row> {
+    let entries = history.entries.iter().filter(|entry| stamp(entry) > after).cloned().collect();
+    let answer = rewindow_model::answer(plan, &ORDERING, &vec![1; plan.inputs.len()], &History { entries });
+    assert_eq!(answer.failure, None, "the queries here never fail");
+    assert!(answer.dropped.is_empty(), "and nothing is dropped: {:?}", answer.dropped);
+    answer.rows.into_iter().filter(|row| row.timestamp >= from).collect()
+}
+
+/// Instants at which a start makes a difference: those of the rows, and so far behind each entry that it just
+/// is, or just is not, within reach.
+fn starts(plan: &Plan, history: &History, w: Span) -> Vec<Timestamp> {
+    let everything = rows(plan, history, Timestamp::MIN, Timestamp::MIN);
+    let mut starts: Vec<Timestamp> = everything.iter().map(|row| row.timestamp).collect();
+    for entry in &history.entries {
+        starts.extend([0, -1, 1].map(|beside| stamp(entry).plus(w).plus(Span(beside))));
+    }
+    starts.sort_unstable();
+    starts.dedup();
+    starts
+}
+
+/// The lookback of the only output, at least a tick: the row itself.
+fn lookback(plan: &Plan) -> Span {
+    plan.lookback(0).max(Span::TICK)
+}
+
+/// What a history shows.
+struct Shown {
+    rows: u64,
+    /// Rows differ if the replay begins a tick too late.
+    tight: Option<(History, Timestamp)>,
+}
+
+/// Whether one lookback is enough for every start over a history.
+fn enough(plan: &Plan, history: History) -> Result<Shown, String> {
+    let w = lookback(plan);
+    let mut shown = Shown { rows: 0, tight: None };
+    for from in starts(plan, &history, w) {
+        let owed = rows(plan, &history, Timestamp::MIN, from);
+        let after = from.minus(w);
+        let given = rows(plan, &history, after, from);
+        if given != owed {
+            return Err(format!(
+                "w = {w} is not enough from {from}\nowed {owed:#?}\ngiven {given:#?}\n{history:#?}\n{}",
+                plan.text
+            ));
+        }
+        shown.rows += owed.len() as u64;
+        if shown.tight.is_none() && rows(plan, &history, after.plus(Span::TICK), from) != owed {
+            shown.tight = Some((history.clone(), from));
+        }
+    }
+    Ok(shown)
+}
+
+/// A log that forgot what arrived before an instant.
+struct Forgetful<'a> {
+    entries: &'a [Entry],
+    before: Timestamp,
+}
+
+impl Forgetful<'_> {
+    fn of(&self, input: usize, partition: u32) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(move |e| (e.input, e.partition) == (input, partition))
+    }
+}
+
+impl LogView for Forgetful<'_> {
+    fn retained(&self, input: usize, partition: u32) -> Retained {
+        let lost = || self.of(input, partition).filter(|e| e.arrival < self.before);
+        let first = lost().count() as u64;
+        let next = self.of(input, partition).count() as u64;
+        Retained { first, next, lost_until: lost().map(|e| e.arrival).max() }
+    }
+
+    fn first_since(&self, input: usize, partition: u32, arrival: Timestamp) -> u64 {
+        let since = arrival.max(self.before);
+        self.of(input, partition).filter(|e| e.arrival < since).count() as u64
+    }
+}
+
+/// What the engine gives and announces after a user's restart from `from`, shard by shard.
+fn restarted(
+    plan: &Arc<Plan>,
+    ordering: Ordering,
+    partitions: &[u32],
+    log: &Forgetful<'_>,
+    from: Timestamp,
+) -> (Vec<Row>, Vec<Gap>) {
+    let subject = EngineSubject::new(plan.clone(), ordering, partitions);
+    let (mut rows, mut gaps) = (Vec::new(), Vec::new());
+    for (index, shard) in subject.shards().iter().enumerate() {
+        let opening = Opening { why: Why::UserRestart, output_from: from, checkpoint: None, log };
+        let (mut worker, recovered) = subject.open(index, &opening).expect("a restart is possible");
+        gaps.extend(recovered.gaps);
+        let read = |entry: &&Entry| {
+            let place = (entry.input, entry.partition);
+            shard.reads.contains(&place) && entry.offset >= recovered.positions[&place]
+        };
+        let mut entries: Vec<&Entry> = log.entries.iter().filter(read).collect();
+        entries.sort_by_key(|e| (e.arrival, e.input, e.partition, e.offset));
+        for entry in entries {
+            let given = worker.feed(entry.input, entry.partition, std::slice::from_ref(entry));
+            rows.extend(given.expect("the queries here never fail"));
+        }
+        rows.extend(worker.finish().expect("the queries here never fail"));
+    }
+    rows.sort_by_key(|row| (row.output, row.partition, row.timestamp));
+    (rows, gaps)
+}
+
+/// The engine on a history that shows tightness: right, and silent, over a log that keeps just what is needed;
+/// neither over one that forgot an instant more.
+fn engine_is_tight(plan: &Arc<Plan>, history: &History, from: Timestamp) {
+    let owed = rows(plan, history, Timestamp::MIN, from);
+    let partitions = vec![1; plan.inputs.len()];
+    let needed = replay_from(plan, &plan.shards(&partitions)[0], from);
+    let over = |before| {
+        let log = Forgetful { entries: &history.entries, before };
+        restarted(plan, ORDERING, &partitions, &log, from)
+    };
+    assert_eq!(over(needed), (owed.clone(), Vec::new()), "from {from}: {history:#?}\n{}", plan.text);
+    let (given, gaps) = over(needed.plus(Span::TICK));
+    assert_ne!(given, owed, "from {from}: {history:#?}\n{}", plan.text);
+    let differ: Vec<&Row> = owed
+        .iter()
+        .filter(|row| !given.contains(row))
+        .chain(given.iter().filter(|row| !owed.contains(row)))
+        .collect();
+    for row in differ {
+        assert!(gaps.iter().any(|gap| gap.contains(row.timestamp)), "{row:?} is not announced in {gaps:?}");
+    }
+}
+
+#[test]
+fn lookback_of_every_operator_is_enough_and_tight() {
+    for &(name, query) in QUERIES {
+        let plan = Arc::new(plan(query));
+        let search = Search::new("lookback", 1_500);
+        let (mut tight, mut reached) = (Vec::new(), Reached::default());
+        search.run(
+            |_, choices| enough(&plan, history(&plan, choices)),
+            |shown| {
+                reached.add("rows", shown.rows);
+                if let Some(found) = shown.tight {
+                    reached.note("a tick less differs");
+                    tight.push(found);
+                }
+            },
+        );
+        println!("{name}");
+        search.require(&reached, &["rows", "a tick less differs"]);
+        tight.iter().take(20).for_each(|(history, from)| engine_is_tight(&plan, history, *from));
+    }
+}
+
+#[test]
+fn lookbacks_add_along_chains() {
+    for query in CHAINS {
+        let plan = plan(query);
+        let search = Search::new("lookback-chains", 1_000);
+        let mut reached = Reached::default();
+        search.run(
+            |_, choices| enough(&plan, history(&plan, choices)),
+            |shown| reached.add("rows", shown.rows),
+        );
+        search.require(&reached, &["rows"]);
+    }
+}
+
+/// Every operator of the language is among the queries.
+#[test]
+fn no_operator_is_left_out() {
+    let mut names: Vec<&str> = QUERIES
+        .iter()
+        .flat_map(|(_, query)| plan(query).nodes)
+        .map(|node| support::operator(&node.op))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    let all = [
+        "filter",
+        "hopping",
+        "isfirst",
+        "join",
+        "lag",
+        "last",
+        "left join",
+        "ordering",
+        "project",
+        "sliding",
+        "tumbling",
+        "union",
+    ];
+    assert_eq!(names, all);
+    // A new operator makes this match fail to compile, and asks for a query above.
+    let _ = |op: &Op| match op {
+        Op::Source(_) | Op::Filter(_) | Op::Project(_) | Op::Group(_) | Op::Join(_) => (),
+        Op::Lag(_) | Op::Last(_) | Op::IsFirst(_) | Op::Union => (),
+    };
+}
+
+/// Rule 12.5, on queries and histories of all sorts, late, early and out of order: a restart over a log that
+/// forgot all that the plan says is not needed gives the rows of the uninterrupted run, and says nothing.
+#[test]
+fn a_replay_needs_no_more_than_the_plan_says() {
+    let search = Search::new("lookback-replay", 6_000);
+    let mut reached = Reached::default();
+    search.run(
+        |_, choices| {
+            let case = small_case(choices);
+            let truth = support::truth(&case);
+            if truth.answer.failure.is_some() || truth.answer.rows.is_empty() {
+                return Ok(None);
+            }
+            let choices: &mut dyn Choices = choices;
+            let from = truth.answer.rows[choices.index(truth.answer.rows.len())].timestamp;
+            let from = from.plus(Span(choices.range(-1, 1)));
+            let partitions = &truth.partitions;
+            let needed = truth.shards.iter().map(|shard: &Shard| replay_from(&truth.plan, shard, from)).min();
+            let journal = rewindow_world::journal::Journal::of(&case, &truth.plan).expect("it can be run");
+            let entries: Vec<Entry> =
+                journal.places().flat_map(|(input, p)| journal.entries(input, p).to_vec()).collect();
+            let log = Forgetful { entries: &entries, before: needed.unwrap_or(Timestamp::MIN) };
+            let forgot = entries.iter().filter(|entry| entry.arrival < log.before).count();
+            let (given, gaps) = restarted(&truth.plan, case.ordering, partitions, &log, from);
+            let mut owed: Vec<Row> = truth.answer.rows.clone();
+            owed.retain(|row| row.timestamp >= from);
+            if given != owed || !gaps.is_empty() {
+                return Err(format!(
+                    "from {from}: {gaps:?}\nowed {owed:#?}\ngiven {given:#?}\n{}",
+                    case.to_toml()
+                ));
+            }
+            Ok(Some((owed.len() as u64, forgot as u64)))
+        },
+        |seen| {
+            let Some((rows, forgot)) = seen else { return reached.note("failed or without rows") };
+            reached.add("rows", rows);
+            reached.add("a log that forgot", u64::from(forgot > 0));
+            reached.add("a log that forgot nothing", u64::from(forgot == 0));
+        },
+    );
+    search.require(&reached, &["rows", "a log that forgot"]);
+}
