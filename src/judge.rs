@@ -2,7 +2,7 @@
 //!
 //! It knows the truth ([`Truth`]: the model's answer to the whole history) and the run, and nothing of how
 //! either came about. Every difference is either forgiven by a rule named here or is a [`Breach`]; among
-//! several, the cause is reported before its effects: refusals, answers, failures, rows by timestamp,
+//! several, the cause is reported before its effects: panics, refusals, answers, failures, rows by timestamp,
 //! catch-up. Invariant: the verdict is a function of (truth, case, run).
 
 mod answers;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use rewindow_query::{Failure, Row, Span, Timestamp};
 use rewindow_world::case::Case;
-use rewindow_world::outcome::Run;
+use rewindow_world::outcome::{RecoveryReport, Run};
 
 pub use level::Level;
 pub use truth::Truth;
@@ -122,6 +122,8 @@ impl Claim {
 /// rows of one timestamp.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub enum Kind {
+    /// The subject panicked.
+    Panicked,
     /// The subject would not open.
     Refused,
     /// A checkpoint was used that may not be (rules 13.2, 13.3), or that does not exist.
@@ -168,6 +170,7 @@ impl Kind {
     /// The kind's words in slugs and JSON.
     pub fn name(self) -> &'static str {
         match self {
+            Kind::Panicked => "panicked",
             Kind::Refused => "refused",
             Kind::CheckpointForbidden => "checkpoint-forbidden",
             Kind::WrongPosition => "wrong-position",
@@ -239,7 +242,8 @@ impl Breach {
 pub fn judge(truth: &Truth, case: &Case, run: &Run) -> Verdict {
     let allowed = Allowed::of(truth, run);
     let rows = rows::walk(truth, case, run, &allowed);
-    let breach = answers::refusal(truth, run)
+    let breach = panicked(truth, case, run)
+        .or_else(|| answers::refusal(truth, run))
         .or_else(|| answers::breach(truth, run, &allowed))
         .or_else(|| failure(truth, case, run, &allowed))
         .or_else(|| rows.first.clone())
@@ -292,6 +296,18 @@ fn recoveries(run: &Run) -> Recoveries {
         counted.estimated_max = counted.estimated_max.max(report.estimated);
     }
     counted
+}
+
+/// No subject may panic, whatever it is given: a bad checkpoint is refused, a bad row fails the job.
+fn panicked(truth: &Truth, case: &Case, run: &Run) -> Option<Breach> {
+    let panicked = run.panicked.as_ref()?;
+    let claim = if case.faults.is_empty() { Claim::Agree } else { Claim::Failure };
+    let (shard, message) = (Some(panicked.shard), format!("it panicked: {}", panicked.message));
+    let mut breach = truth.breach(claim, Kind::Panicked, None, shard, panicked.at, message);
+    let opening = |r: &&RecoveryReport| (r.shard, r.generation) == (panicked.shard, panicked.generation);
+    breach.generation = Some(panicked.generation);
+    breach.fault = run.recoveries.iter().find(opening).map(|report| report.fault);
+    Some(breach)
 }
 
 /// The job fails at the model's timestamp, or not at all (C-FAIL). Not decided where the failing row is

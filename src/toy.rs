@@ -80,6 +80,8 @@ pub(crate) enum Wrong {
     Forgets,
     /// The checkpoint is used whenever there is one.
     AlwaysRestores,
+    /// After a restore the next entry makes it panic.
+    Panics,
 }
 
 pub(crate) struct Toy {
@@ -122,6 +124,7 @@ impl Subject for Toy {
             shard,
             output_from: opening.output_from,
             done: false,
+            panics: false,
             entries: Vec::new(),
         };
         let may = matches!(opening.why, Why::AfterKill | Why::AfterUpgrade { readable: true })
@@ -140,6 +143,7 @@ impl Subject for Toy {
                 match self.wrong {
                     Wrong::CountsTwice => worker.entries.extend(worker.entries.last().cloned()),
                     Wrong::Forgets => worker.entries.clear(),
+                    Wrong::Panics => worker.panics = true,
                     Wrong::Never | Wrong::AlwaysRestores => {}
                 }
                 Outcome::FromCheckpoint
@@ -158,11 +162,13 @@ struct ToyWorker {
     shard: usize,
     output_from: Timestamp,
     done: bool,
+    panics: bool,
     entries: Vec<Entry>,
 }
 
 impl Worker for ToyWorker {
     fn feed(&mut self, _: usize, _: u32, entries: &[Entry]) -> Result<Vec<Row>, Failure> {
+        assert!(!self.panics, "the toy panics");
         self.entries.extend_from_slice(entries);
         Ok(Vec::new())
     }

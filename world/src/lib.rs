@@ -10,6 +10,7 @@ mod checkpoints;
 pub mod engine_subject;
 pub mod error;
 mod faults;
+pub mod guarded;
 pub mod journal;
 mod log;
 mod nodes;

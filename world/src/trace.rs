@@ -77,6 +77,10 @@ fn write_run(out: &mut impl Write, run: &Run) -> fmt::Result {
     for (shard, reason) in &run.refused {
         writeln!(out, "refused shard {shard}: {reason}")?;
     }
+    if let Some(panicked) = &run.panicked {
+        let (shard, generation) = (panicked.shard, panicked.generation);
+        writeln!(out, "panicked shard {shard} generation {generation}: {}", panicked.message)?;
+    }
     if let Some(failure) = &run.failure {
         writeln!(out, "failed at {}: {}", failure.at, failure.message)?;
     }
@@ -111,6 +115,7 @@ fn write_step(out: &mut impl Write, step: &Step) -> fmt::Result {
         What::Level => writeln!(out, " level"),
         What::Finished => writeln!(out, " finished"),
         What::Failed(message) => writeln!(out, " failed: {message}"),
+        What::Panicked(message) => writeln!(out, " panicked: {message}"),
     }
 }
 
