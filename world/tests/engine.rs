@@ -5,7 +5,7 @@
 
 mod toy;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rewindow_query::{Outcome, Span, Timestamp, analyse};
@@ -20,7 +20,11 @@ const QUERY: &str =
     "SELECT COUNT(*) AS n, MAX(id) AS latest INTO counts FROM Feed GROUP BY TumblingWindow(minute, 10)";
 
 fn live(case: &Case) -> Run {
-    let plan = Arc::new(analyse(QUERY, None).expect("a query"));
+    live_as(QUERY, case)
+}
+
+fn live_as(query: &str, case: &Case) -> Run {
+    let plan = Arc::new(analyse(query, None).expect("a query"));
     let partitions = case.partitions(&plan).expect("a stream of the case");
     let subject = EngineSubject::new(plan.clone(), case.ordering, &partitions);
     assert_eq!(subject.name(), "engine");
@@ -61,4 +65,25 @@ fn faults_change_nothing() {
         stormy.recoveries.iter().map(|report| report.answer.outcome == Outcome::FromCheckpoint).collect();
     assert_eq!(answers, [false, true, false, true, false, true]);
     assert_eq!(stormy.recoveries[4].output_from, minute(150));
+}
+
+/// One output is ahead of the other by nearly an hour: who starts again where the first one stopped loses what
+/// the second still owes.
+#[test]
+fn a_start_when_last_stopped_waits_for_the_output_that_is_behind() {
+    let query = "SELECT id INTO ahead FROM Feed PARTITION BY PartitionId
+         SELECT l.id AS alone INTO behind FROM Feed l PARTITION BY PartitionId
+         LEFT JOIN Feed r PARTITION BY PartitionId ON DATEDIFF(hour, l, r) BETWEEN 0 AND 0
+         AND l.PartitionId = r.PartitionId AND r.id = l.id + 1000";
+    let events: Vec<(u32, i64)> = (1..15).map(|m| (0, 10 * m)).collect();
+    let behind = |run: &Run| -> BTreeSet<Timestamp> {
+        let rows = run.deliveries.iter().flat_map(|delivery| &delivery.rows);
+        rows.filter(|row| row.output == 1).map(|row| row.timestamp).collect()
+    };
+    let restart = FaultKind::UserRestart { stopped: Span::minutes(1), start: StartMode::WhenLastStopped };
+    let quiet = live_as(query, &case(1, &events, vec![]));
+    let stopped = live_as(query, &case(1, &events, vec![(55, restart)]));
+    assert_eq!(behind(&quiet).len(), 14);
+    assert_eq!(behind(&stopped), behind(&quiet));
+    assert_eq!(stopped.skipped, []);
 }
