@@ -158,7 +158,7 @@ impl Argument {
 
 /// The float that a text is (C-CAST); Rust also reads `inf` and `nan`, which are no finite numbers.
 pub fn decimal(text: &str) -> Option<f64> {
-    text.trim().parse::<f64>().ok().filter(|float| float.is_finite())
+    text.trim_matches(' ').parse::<f64>().ok().filter(|float| float.is_finite())
 }
 
 impl Measures {

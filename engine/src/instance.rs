@@ -136,6 +136,7 @@ impl Instance {
         for source in self.sources_of(input) {
             source.feed(partition, entries, &mut dropped);
         }
+        self.note_failures();
         Ok(self.advance(dropped))
     }
 
@@ -166,6 +167,7 @@ impl Instance {
         source.feed_columns(partition, first_offset, arrivals, columns, &mut dropped);
         assert!(sources.next().is_none(), "columns are fed to a single Source node");
         drop(sources);
+        self.note_failures();
         Ok(self.advance(dropped))
     }
 
@@ -224,6 +226,17 @@ impl Instance {
             Work::Source(source) if source.input() == input => Some(source),
             _ => None,
         })
+    }
+
+    /// Learns what the sources failed with when they were fed.
+    fn note_failures(&mut self) {
+        for stage in &mut self.stages {
+            let Work::Source(source) = &mut stage.work else { continue };
+            let Some(failure) = source.take_failure() else { continue };
+            if self.failure.as_ref().is_none_or(|known| failure.at < known.at) {
+                self.failure = Some(failure);
+            }
+        }
     }
 
     /// Steps, if no row is awaited below a later instant than before (rule 3.8).

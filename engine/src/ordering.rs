@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use rewindow_query::expr::Expr;
 use rewindow_query::plan::{self, SourceColumn};
-use rewindow_query::{Dropped, Entry, Ordering, Payload, Policy, Reason, Span, Timestamp};
+use rewindow_query::{Dropped, Entry, Failure, Ordering, Payload, Policy, Reason, Span, Timestamp};
 
 use crate::batch::{Batch, Slice};
 use crate::codec::{Corrupt, Reader, Writer};
@@ -46,6 +46,8 @@ pub struct Source {
     lanes: Vec<Lane>,
     /// Everything stamped before it has been released.
     until: i64,
+    /// The earliest failure of TIMESTAMP BY that nobody has been told yet.
+    failure: Option<Failure>,
     plants: Plants,
 }
 
@@ -94,6 +96,7 @@ impl Source {
             ordering,
             lanes: partitions.iter().map(lane).collect(),
             until: NEVER,
+            failure: None,
             plants,
         }
     }
@@ -101,6 +104,11 @@ impl Source {
     /// The stream it reads, as an index into the plan's inputs.
     pub fn input(&self) -> usize {
         self.input
+    }
+
+    /// What TIMESTAMP BY failed with since this was last asked, at the arrival of the entry (choice C-FAIL).
+    pub fn take_failure(&mut self) -> Option<Failure> {
+        self.failure.take()
     }
 
     /// Takes entries of one partition in order of offsets; notes what is dropped. A partition that is not
@@ -175,7 +183,7 @@ impl Source {
                 SourceColumn::Member(_) | SourceColumn::Payload => {}
             }
         }
-        let (instants, columns) = self.instants(arrivals, columns);
+        let (instants, failed, columns) = self.instants(arrivals, columns);
         let (released, again) = (self.until, self.plants.is(Plant::OffsetOneShort));
         let lane = &mut self.lanes[lane];
         lane.silent = false;
@@ -194,6 +202,9 @@ impl Source {
             // In a log arrivals never go back; were one to, it counts as the one in front of it.
             let arrival = arrival.max(lane.arrived);
             lane.arrived = arrival;
+            if failed.get(row).copied().unwrap_or(false) {
+                continue; // it fails the job, and is not there for what else is to be said
+            }
             if instant == NEVER {
                 drop(row, Reason::Timestamp);
                 continue;
@@ -233,10 +244,15 @@ impl Source {
         lane.watermark = lane.watermark.max(lane.seen.saturating_sub(disorder));
     }
 
-    /// What TIMESTAMP BY says of each event, [`NEVER`] where it is no instant or fails: such an event is
-    /// dropped, the job goes on (rule 2.8). `None` without TIMESTAMP BY. The columns come back.
-    fn instants(&self, arrivals: &[i64], columns: Vec<Column>) -> (Option<Vec<i64>>, Vec<Column>) {
-        let Some(expr) = &self.timestamp_by else { return (None, columns) };
+    /// What TIMESTAMP BY says of each event, [`NEVER`] where it is no instant: such an event is dropped, the
+    /// job goes on (rule 2.8). `None` without TIMESTAMP BY. Then the rows marked for which it fails; of
+    /// these the first is noted. The columns come back.
+    fn instants(
+        &mut self,
+        arrivals: &[i64],
+        columns: Vec<Column>,
+    ) -> (Option<Vec<i64>>, Vec<bool>, Vec<Column>) {
+        let Some(expr) = &self.timestamp_by else { return (None, Vec::new(), columns) };
         let columns = columns.into_iter().map(Arc::new).collect();
         let batch = Batch { timestamps: arrivals.to_vec(), columns };
         let (column, failed) = eval::evaluate_leniently(expr, &batch);
@@ -256,12 +272,20 @@ impl Source {
             _ => vec![NEVER; arrivals.len()],
         };
         for (row, instant) in instants.iter_mut().enumerate() {
-            if column.is_null(row) || failed.get(row).copied().unwrap_or(false) {
+            if column.is_null(row) {
                 *instant = NEVER;
             }
         }
         drop(column);
-        (Some(instants), batch.columns.into_iter().map(Arc::unwrap_or_clone).collect())
+        if failed.contains(&true)
+            && let Err(fault) = eval::evaluate(expr, &batch)
+        {
+            let at = Timestamp(arrivals[fault.row]);
+            if self.failure.as_ref().is_none_or(|known| at < known.at) {
+                self.failure = Some(Failure { at, message: fault.message });
+            }
+        }
+        (Some(instants), failed, batch.columns.into_iter().map(Arc::unwrap_or_clone).collect())
     }
 
     /// A journaled estimate of the arrival clock (rule 3.7).

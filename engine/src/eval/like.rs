@@ -9,8 +9,8 @@ use rewindow_query::Value;
 
 use super::Operand;
 
-/// For which rows `text [NOT] LIKE pattern` holds. With NULL, or with what is neither text nor datetime,
-/// neither form does (rule 2.1, choice C-COMPARE).
+/// For which rows `text [NOT] LIKE pattern` holds. With NULL neither form does (rule 2.1); what is neither
+/// text nor datetime is like nothing, and so NOT LIKE anything (choice C-NEGATED).
 pub(super) fn columns(
     text: &Operand,
     pattern: &Operand,
@@ -23,13 +23,15 @@ pub(super) fn columns(
         Operand::Constant(value) => Some(compile(value)),
         Operand::Column(_) => None,
     };
+    let null_pattern = |row: usize| pattern.value(row).is_null();
+    let constant_null = one.is_some() && len > 0 && null_pattern(0);
     let row = |row: usize| {
         let own = if one.is_some() { None } else { compile(&pattern.value(row)) };
         let pattern = one.as_ref().map_or(own.as_ref(), Option::as_ref);
-        match (as_text(&text.value(row)), pattern) {
-            (Some(text), Some(pattern)) => pattern.matches(&text) != negated,
-            _ => false,
-        }
+        let text = text.value(row);
+        let any_null = text.is_null() || if one.is_some() { constant_null } else { null_pattern(row) };
+        let matches = as_text(&text).zip(pattern).is_some_and(|(text, pattern)| pattern.matches(&text));
+        !any_null && matches != negated
     };
     (0..len).map(row).collect()
 }
