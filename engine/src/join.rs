@@ -401,7 +401,7 @@ impl Join {
 
     /// The rows of a side that a checkpoint keeps.
     fn kept(&self, side: usize) -> Vec<usize> {
-        if side == 1 && self.plants.is(Plant::JoinSideLost) {
+        if self.plants.is(Plant::JoinSideLost) {
             return Vec::new();
         }
         let again = side == 0 && self.plants.is(Plant::LeftJoinNullTwice);
