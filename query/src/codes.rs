@@ -43,6 +43,7 @@ codes! {
     BAD_SIZE = "bad-size": "A length of time that is no positive constant of whole ticks (A-FRACTION-SIZE).";
     BAD_ESCAPE = "bad-escape": "ESCAPE is not followed by one character in quotes (rule 5.3).";
     LIMIT_WINDOW = "limit-window": "A window or ISFIRST interval longer than seven days (rule 4.5).";
+    LIMIT_PANES = "limit-panes": "A hopping window so fine that an event is in over a million windows (choice C-PANES).";
     LIMIT_DATEDIFF = "limit-datediff": "A join over more than seven days (rule 8.1).";
     LIMIT_DURATION = "limit-duration": "A LIMIT DURATION longer than seven days (section 16).";
     NO_WINDOW = "no-window": "An aggregate, or GROUP BY, without a window (rules 4.1, 6.1).";

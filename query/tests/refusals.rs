@@ -70,6 +70,11 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     ("bad-size", "n", "SELECT COUNT(*) FROM Meter GROUP BY Tumbling(second, n)"),
     ("bad-escape", "'ab'", "SELECT a FROM Meter WHERE a LIKE 'x' ESCAPE 'ab'"),
     ("limit-window", "day, 8", "SELECT COUNT(*) FROM Meter GROUP BY TumblingWindow(day, 8)"),
+    (
+        "limit-panes",
+        "HoppingWindow(Duration(day, 7), Hop(ms, 604))",
+        "SELECT COUNT(*) FROM Meter GROUP BY a, HoppingWindow(Duration(day, 7), Hop(ms, 604))",
+    ),
     ("limit-window", "hour, 169", "SELECT ISFIRST(hour, 169) FROM Meter"),
     (
         "limit-datediff",
@@ -213,4 +218,25 @@ fn every_code_of_the_list_is_given_by_some_text_and_listed_once() {
 fn line_and_column_are_those_of_an_editor() {
     let error = analyse("SELECT 'é',\r\n  FROB(a)\nFROM Meter", None).unwrap_err();
     assert_eq!(error.line_and_column("SELECT 'é',\r\n  FROB(a)\nFROM Meter"), (2, 3));
+}
+
+#[test]
+fn a_million_windows_is_the_most_and_the_help_says_how_to_get_there() {
+    let query = |hop: i64| {
+        format!(
+            "SELECT COUNT(*) FROM Meter GROUP BY HoppingWindow(Duration(second, 1), Hop(microsecond, {hop}))"
+        )
+    };
+    assert!(analyse(&query(1), None).is_ok(), "exactly a million");
+    let fine = |hop: &str| {
+        format!(
+            "SELECT COUNT(*) FROM Meter GROUP BY HoppingWindow(Duration(day, 7), Hop(microsecond, {hop}))"
+        )
+    };
+    let refused = analyse(&fine("604799"), None).unwrap_err();
+    assert_eq!(refused.code, "limit-panes");
+    // 7 days / 1,000,001, rounded up to a tick.
+    assert_eq!(refused.help.as_deref(), Some("a hop of 0.6047994 s or more, or a shorter window"));
+    assert!(analyse(&fine("604799.4"), None).is_ok());
+    assert!(analyse(&fine("604799.3"), None).is_err());
 }

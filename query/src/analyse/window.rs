@@ -23,11 +23,9 @@ pub(super) fn window(ast: &Ast) -> Result<Option<Window>, QueryError> {
         }
         "hoppingwindow" | "hopping" => {
             let [size, hop, offset] = lengths(call, ast, ["duration", "hop", "offset"])?;
-            Window::Hopping {
-                size: required(size, call, ast)?,
-                hop: required(hop, call, ast)?,
-                offset: offset.unwrap_or_default(),
-            }
+            let (size, hop) = (required(size, call, ast)?, required(hop, call, ast)?);
+            few_enough(size, hop, &ast.place)?;
+            Window::Hopping { size, hop, offset: offset.unwrap_or_default() }
         }
         "slidingwindow" | "sliding" => {
             let [size] = lengths(call, ast, ["duration"])?;
@@ -40,6 +38,21 @@ pub(super) fn window(ast: &Ast) -> Result<Option<Window>, QueryError> {
         return Err(fail(codes::BAD_ARGUMENTS, &over.place, "not here", message));
     }
     Ok(Some(window))
+}
+
+/// Most windows that an event may be in (C-PANES).
+const WINDOWS_MAX: i64 = 1_000_000;
+
+/// Each event of a hopping window is in size/hop windows, and each of them may give a row.
+fn few_enough(size: Span, hop: Span, place: &Range<usize>) -> Result<(), QueryError> {
+    let windows = size.0 / hop.0;
+    if windows <= WINDOWS_MAX {
+        return Ok(());
+    }
+    let message = format!("an event is in at most 1,000,000 windows (choice C-PANES), here in {windows}");
+    let least = size.0 / (WINDOWS_MAX + 1) + 1;
+    let help = format!("a hop of {} or more, or a shorter window", Span(least));
+    Err(fail(codes::LIMIT_PANES, place, format!("{size} / {hop}"), message).help(help))
 }
 
 /// A window function somewhere else than in GROUP BY.
