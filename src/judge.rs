@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 use rewindow_query::{Failure, Row, Span, Timestamp};
 use rewindow_world::case::Case;
-use rewindow_world::outcome::{RecoveryReport, Run};
+use rewindow_world::outcome::{RecoveryReport, Run, Step};
+use rewindow_world::step_text;
 
 pub use level::Level;
 pub use truth::Truth;
@@ -278,8 +279,22 @@ pub fn deterministic(truth: &Truth, first: &Run, second: &Run) -> Option<Breach>
     let step = step.unwrap_or(first.trace.len().min(second.trace.len()));
     let at = first.trace.get(step).or(second.trace.get(step)).map_or(Timestamp::MIN, |s| s.at);
     let shard = first.trace.get(step).and_then(|s| s.shard);
-    let message = format!("step {} of the two runs differs", step + 1);
+    let message = match (first.trace.get(step), second.trace.get(step)) {
+        (None, None) => "the steps of two runs are the same, what came of them differs".to_owned(),
+        (a, b) => {
+            let (a, b) = first_line_that_differs(a, b);
+            format!("step {} of two runs differs: first `{a}`, then `{b}`", step + 1)
+        }
+    };
     Some(truth.breach(Claim::Deterministic, Kind::NotDeterministic, None, shard, at, message))
+}
+
+/// Of two steps the first line of each that the other does not have; steps with rows have several.
+fn first_line_that_differs(a: Option<&Step>, b: Option<&Step>) -> (String, String) {
+    let [a, b] = [a, b].map(|step| step.map_or("the end".to_owned(), step_text));
+    let same = a.lines().zip(b.lines()).take_while(|(a, b)| a == b).count();
+    let line = |text: &str| text.lines().nth(same).unwrap_or("no more").trim().to_owned();
+    (line(&a), line(&b))
 }
 
 fn recoveries(run: &Run) -> Recoveries {

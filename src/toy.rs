@@ -3,6 +3,7 @@
 //! Right by construction, unless told to be wrong in one of a few ways. Its state is the list of entries
 //! read; all rows come when the input ends.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -82,6 +83,8 @@ pub(crate) enum Wrong {
     AlwaysRestores,
     /// After a restore the next entry makes it panic.
     Panics,
+    /// Of its restores every second one is right, whatever the run.
+    Drifts,
 }
 
 pub(crate) struct Toy {
@@ -91,6 +94,7 @@ pub(crate) struct Toy {
     journal: Arc<Journal>,
     shards: Vec<Shard>,
     wrong: Wrong,
+    restores: Cell<u32>,
 }
 
 impl Toy {
@@ -103,6 +107,7 @@ impl Toy {
             partitions,
             journal: Arc::new(Journal::of(case, plan).unwrap()),
             wrong,
+            restores: Cell::new(0),
         }
     }
 }
@@ -143,6 +148,8 @@ impl Subject for Toy {
                 match self.wrong {
                     Wrong::CountsTwice => worker.entries.extend(worker.entries.last().cloned()),
                     Wrong::Forgets => worker.entries.clear(),
+                    Wrong::Drifts if self.restores.replace(self.restores.get() + 1) % 2 == 1 => {}
+                    Wrong::Drifts => worker.entries.clear(),
                     Wrong::Panics => worker.panics = true,
                     Wrong::Never | Wrong::AlwaysRestores => {}
                 }

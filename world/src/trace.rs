@@ -32,6 +32,14 @@ pub fn trace_hash(run: &Run) -> u64 {
     hash.0
 }
 
+/// A step in the same form, without its last line end.
+pub fn step_text(step: &Step) -> String {
+    let mut text = String::new();
+    write_step(&mut text, step).expect("a String takes all that is written");
+    text.truncate(text.trim_end().len());
+    text
+}
+
 struct Fnv(u64);
 
 impl Default for Fnv {
