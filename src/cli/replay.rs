@@ -66,5 +66,5 @@ pub(super) fn replay(arguments: &Arguments) -> Result<Exit, Problem> {
         Format::Text => broken::screen(&finding, None),
         Format::Json => rewindow::report::json(&finding),
     })?;
-    Ok(Exit::Broken)
+    Ok(Exit::of(breach.kind))
 }
