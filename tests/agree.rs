@@ -15,10 +15,14 @@ use rewindow_query::plan::{NodeId, Op};
 use rewindow_query::{Dropped, Entry, Plan, Policy, Reason, Span, Timestamp, Value, analyse};
 use rewindow_world::case::Case;
 use rewindow_world::journal::Journal;
-use support::{Reached, Search, engine, operator, truth};
+use support::{Reached, Search, engine, holds_in_the_world, operator, truth};
 
 /// How often each case is cut anew.
 const CUTS: u64 = 3;
+
+fn quiet(case: &Case) -> Case {
+    Case { faults: Vec::new(), ..case.clone() }
+}
 
 fn agrees(case: &Case, cuts: u64) -> Option<Breach> {
     let truth = truth(case);
@@ -38,7 +42,7 @@ fn engine_and_model_agree_however_the_input_is_cut() {
     let mut reached = Reached::default();
     search.run(
         |number, choices| {
-            let case = Case { faults: Vec::new(), ..small_case(choices) };
+            let case = quiet(&small_case(choices));
             search.ask(number, &case, &|case| agrees(case, number))?;
             Ok((truth(&case), case, number))
         },
@@ -118,6 +122,36 @@ fn stateful_below(plan: &Plan, node: NodeId) -> Vec<NodeId> {
         }
     }
     found
+}
+
+/// TIMESTAMP BY takes an expression: where it gives no instant the event is dropped (rule 2.8). Only cases in which
+/// none fails: the arrival that such a failure is stamped with is no point of the watermark.
+#[test]
+fn engine_and_model_agree_on_what_timestamp_by_says() {
+    const INSTANTS: [&str; 4] = [
+        "TRY_CAST(t AS datetime)",
+        "DATEADD(second, n, t)",
+        "CASE WHEN k = 'a' THEN t ELSE DATEADD(second, 6 / n, TRY_CAST(t AS datetime)) END",
+        "COALESCE(t, x)",
+    ];
+    let search = Search::new("agree-timestamp-by", 6_000);
+    let mut reached = Reached::default();
+    search.run(
+        |number, choices| {
+            let case = small_case(choices);
+            let instant = format!("TIMESTAMP BY {}", (choices as &mut dyn Choices).pick(&INSTANTS));
+            let query = case.query.replace("TIMESTAMP BY t", &instant);
+            let case = Case { query: query.into(), ..case };
+            if truth(&case).answer.failure.is_some() {
+                return Ok("fails");
+            }
+            search.ask(number, &case, &|case| agrees(&quiet(case), number))?;
+            search.ask(number, &case, &holds_in_the_world)?;
+            Ok(if truth(&case).answer.rows.is_empty() { "no rows" } else { "rows" })
+        },
+        |what| reached.note(what),
+    );
+    search.require(&reached, &["rows"]);
 }
 
 // ---- what did not reach the query -----------------------------------------------------------------------
