@@ -195,8 +195,7 @@ impl Hopping {
             let order = self.grouping.slots.order().iter().copied();
             let used: Vec<u32> = order.filter(|&slot| total.rows(slot) > 0).collect();
             let extremes = |lane, slot| all(&self.queues, lane, slot);
-            let pushed = rows.push(end, &self.grouping, &self.total, &used, Some(&extremes));
-            pushed.map_err(|message| context.fail(Timestamp(end), message))?;
+            rows.push(end, &self.grouping, &self.total, &used, Some(&extremes), context)?;
             self.evict(end + self.hop - self.size);
             self.next = (!self.sealed.is_empty()).then_some(end + self.hop);
             self.grouping.sweep(used.len(), |slot| self.total.rows(slot) > 0);

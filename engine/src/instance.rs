@@ -254,7 +254,7 @@ impl Instance {
     /// Every node takes one step; the rows of the outputs are given.
     fn step(&mut self, until: Timestamp, dropped: Vec<Dropped>) -> Produced {
         self.frontier = until;
-        let mut context = Context { failure: self.failure.take() };
+        let mut context = Context { failure: self.failure.take(), from: self.output_from };
         let mut slices: Vec<Slice> = Vec::with_capacity(self.stages.len());
         for stage in &mut self.stages {
             let slice = stage.step(until, &slices, &mut context);

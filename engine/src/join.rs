@@ -68,6 +68,8 @@ pub struct Join {
     /// The first failure of ON; told when all rows in front of it are out.
     failed: Option<(i64, String)>,
     ended: bool,
+    /// What fails before it is no failure of the job; the context says so at each step.
+    counts_from: i64,
     plants: Plants,
 }
 
@@ -102,6 +104,7 @@ impl Join {
             pending: VecDeque::new(),
             failed: None,
             ended: false,
+            counts_from: i64::MIN,
             plants,
         }
     }
@@ -176,9 +179,9 @@ impl Join {
         batch.gather(&sound)
     }
 
-    /// Notes a failure; the earliest is kept.
+    /// Notes a failure; the earliest that counts is kept.
     fn fail(&mut self, at: i64, message: String) {
-        if self.failed.as_ref().is_none_or(|(known, _)| at < *known) {
+        if at >= self.counts_from && self.failed.as_ref().is_none_or(|(known, _)| at < *known) {
             self.failed = Some((at, message));
         }
     }
@@ -480,6 +483,7 @@ impl Operator for Join {
         if self.ended {
             return Slice::empty(Timestamp::MAX);
         }
+        self.counts_from = context.from.0;
         for (side, input) in inputs.iter().enumerate().take(2) {
             self.ahead[side].extend(input.batches.iter().filter(|batch| !batch.is_empty()).cloned());
             self.until[side] = input.until;

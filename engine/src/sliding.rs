@@ -203,10 +203,9 @@ impl Sliding {
         }
         changed.retain(|&slot| self.total.rows(slot) > 0);
         let extremes = |lane, slot| all(&self.queues, lane, slot);
-        let pushed = rows.push(instant.at, &self.grouping, &self.total, changed, Some(&extremes));
+        let pushed = rows.push(instant.at, &self.grouping, &self.total, changed, Some(&extremes), context);
         changed.clear();
-        pushed.map_err(|message| context.fail(Timestamp(instant.at), message))?;
-        Ok(())
+        pushed
     }
 
     /// Timestamps and measures of the events inside, by slot.

@@ -54,8 +54,7 @@ impl Tumbling {
         let state = &self.state;
         let used: Vec<u32> =
             self.grouping.slots.order().iter().copied().filter(|&slot| state.rows(slot) > 0).collect();
-        let pushed = rows.push(end, &self.grouping, &self.state, &used, None);
-        pushed.map_err(|message| context.fail(Timestamp(end), message))?;
+        rows.push(end, &self.grouping, &self.state, &used, None, context)?;
         self.grouping.sweep(used.len(), |slot| self.state.rows(slot) > 0);
         used.iter().for_each(|&slot| self.state.clear(slot));
         Ok(())
