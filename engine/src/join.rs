@@ -168,15 +168,32 @@ impl Join {
 
     /// The rows whose keys can be evaluated; one that cannot fails the job and counts as absent (C-FAIL).
     fn without_failed(&mut self, side: usize, batch: Batch) -> Batch {
-        let faults: Vec<Fault> =
-            self.keys[side].iter().filter_map(|key| evaluate(key, &batch).err()).collect();
-        let Some(fault) = faults.into_iter().min_by_key(|fault| fault.row) else { return batch };
-        self.fail(batch.timestamps[fault.row], fault.message);
+        let keys = &self.keys[side];
+        let first = |batch: &Batch| {
+            keys.iter().filter_map(|key| evaluate(key, batch).err()).min_by_key(|fault| fault.row)
+        };
+        if first(&batch).is_none() {
+            return batch;
+        }
+        let failed = self.first_that_counts(&batch, first);
+        failed.into_iter().for_each(|(at, message)| self.fail(at, message));
         let marks: Vec<Vec<bool>> =
             self.keys[side].iter().map(|key| evaluate_leniently(key, &batch).1).collect();
         let sound = |row: &u32| !marks.iter().any(|marks| marks.get(*row as usize).is_some_and(|&mark| mark));
         let sound: Vec<u32> = (0..batch.len() as u32).filter(sound).collect();
         batch.gather(&sound)
+    }
+
+    /// The first failure that counts of a batch in order of time: one that does not may stand before it.
+    fn first_that_counts(
+        &self,
+        batch: &Batch,
+        first: impl Fn(&Batch) -> Option<Fault>,
+    ) -> Option<(i64, String)> {
+        let passed = batch.timestamps.partition_point(|&at| at < self.counts_from);
+        let rows: Vec<u32> = (passed as u32..batch.len() as u32).collect();
+        let fault = first(&batch.gather(&rows))?;
+        Some((batch.timestamps[passed + fault.row], fault.message))
     }
 
     /// Notes a failure; the earliest that counts is kept.
@@ -298,8 +315,9 @@ impl Join {
         let on = if self.merged { &self.asked } else { &self.op.on }.clone();
         let mut held = match holds(&on, &batch) {
             Ok(held) => held,
-            Err(fault) => {
-                self.fail(batch.timestamps[fault.row], fault.message);
+            Err(_) => {
+                let failed = self.first_that_counts(&batch, |batch| holds(&on, batch).err());
+                failed.into_iter().for_each(|(at, message)| self.fail(at, message));
                 // A pair whose ON fails is no match. What follows still decides which of the left rows
                 // stamped before the failure have partners.
                 let one = Expr::Case(
