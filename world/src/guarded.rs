@@ -5,6 +5,7 @@
 //! the [`Panic`]; panics of our own code are printed as ever. Judges nothing. Invariant: a worker that has
 //! panicked is not called again.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
@@ -34,8 +35,7 @@ pub fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, Panic> {
     let kept = KEPT.with_borrow_mut(Vec::pop).flatten();
     result.map_err(|payload| {
         // Without the words only if somebody replaced the hook.
-        let bare = || payload.downcast_ref::<&str>().map_or("a panic", |text| text).to_owned();
-        Panic(kept.unwrap_or_else(bare))
+        Panic(kept.unwrap_or_else(|| text_of(payload.as_ref()).to_owned()))
     })
 }
 
@@ -62,8 +62,14 @@ fn keep(info: &PanicHookInfo<'_>) -> bool {
     matches!(kept, Ok(Some(())))
 }
 
+/// What was given to `panic!`.
+fn text_of(payload: &(dyn Any + Send)) -> &str {
+    let formatted = payload.downcast_ref::<String>().map(String::as_str);
+    formatted.or(payload.downcast_ref::<&str>().copied()).unwrap_or("a panic without words")
+}
+
 fn in_words(info: &PanicHookInfo<'_>) -> String {
-    let message = info.payload_as_str().unwrap_or("a panic without words");
+    let message = text_of(info.payload());
     match info.location() {
         Some(place) => format!("{message} ({}:{})", place.file(), place.line()),
         None => message.to_owned(),
