@@ -13,6 +13,7 @@ use rewindow::judge::Truth;
 use rewindow::report::{Finding, Origin, Shrinking, first_difference};
 use rewindow::text::{WIDTH, count, number, wrap};
 use rewindow::trial::{self, Maker};
+use rewindow_world::journal::Journal;
 use serde_json::json;
 
 use super::{Exit, Format, broken, run, screen, subject};
@@ -71,6 +72,8 @@ pub(super) fn check(arguments: &Arguments) -> Result<Exit, Problem> {
         super::print(&screen::header(&job, &seed))?;
     }
     let base = job.base();
+    // What no run could begin with is the job's mistake, and no refusal of the system under test.
+    Journal::of(&base, &job.query.plan).map_err(|error| Problem::of_case(&error, &arguments.job))?;
     let truth = Truth::of_plan(Arc::new(job.query.plan.clone()), &base);
     let campaign = Campaign {
         base: &base,
