@@ -111,7 +111,9 @@ fn a_row_otherwise_than_published_is_seen() {
             *value = Json::String("no such value".to_owned());
             let rows = rows.as_array().unwrap().as_slice();
             let short = &rows[..rows.len() - 1];
-            for other in [short.to_vec(), [rows, &[last.clone()]].concat(), [short, &[changed]].concat()] {
+            for other in
+                [short.to_vec(), [rows, std::slice::from_ref(last)].concat(), [short, &[changed]].concat()]
+            {
                 let mut case = case.clone();
                 case["expected"][output] = Json::Array(other);
                 assert!(check(&case).is_err(), "{name}: {output}");

@@ -104,6 +104,17 @@ pub struct Rows {
     batches: Vec<Batch>,
 }
 
+/// A failure that counts was noted: the operator gives nothing any more (choice C-FAIL).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ended;
+
+/// What noting a failure leaves behind.
+impl From<()> for Ended {
+    fn from((): ()) -> Ended {
+        Ended
+    }
+}
+
 impl Rows {
     /// None yet.
     pub fn new(grouping: &Grouping) -> Rows {
@@ -125,12 +136,12 @@ impl Rows {
         slots: &[u32],
         extremes: Option<&dyn Fn(usize, u32) -> Extremes>,
         context: &mut Context,
-    ) -> Result<(), ()> {
+    ) -> Result<(), Ended> {
         let (keys, calls) = self.builders.split_at_mut(grouping.keys.len());
         if let Err(message) = state.emit(&grouping.calls, slots, calls, extremes) {
             if context.counts(end) {
                 context.fail(Timestamp(end), message);
-                return Err(());
+                return Err(Ended);
             }
             self.flush();
             return Ok(());

@@ -21,7 +21,7 @@ use crate::batch::{Context, Slice};
 use crate::calls::Refused;
 use crate::codec::{Corrupt, Reader, Writer};
 use crate::extremes::{Extremes, Queues};
-use crate::grouping::{Grouping, Read, Rows, end_of, read_option, read_ticks, text, write_option};
+use crate::grouping::{Ended, Grouping, Read, Rows, end_of, read_option, read_ticks, text, write_option};
 use crate::operator::Operator;
 use crate::plant::{Plant, Plants};
 use crate::slots::NONE;
@@ -99,12 +99,12 @@ impl Hopping {
         self.queues.iter_mut().for_each(|(_, queues)| queues.fit(slots));
     }
 
-    fn advance(&mut self, inputs: &[&Slice], rows: &mut Rows, context: &mut Context) -> Result<(), ()> {
+    fn advance(&mut self, inputs: &[&Slice], rows: &mut Rows, context: &mut Context) -> Result<(), Ended> {
         for batch in inputs[0].batches.iter().filter(|batch| !batch.is_empty()) {
             if self.size / self.hop > WINDOWS_MAX {
                 let message = format!("an event would be in more than {WINDOWS_MAX} windows");
                 context.fail(Timestamp(batch.timestamps[0]), message);
-                return Err(());
+                return Err(Ended);
             }
             let (size, hop, offset) = (self.size, self.hop, self.offset);
             let inside = |ticks| end_of(ticks, hop, offset) - size < ticks;
@@ -113,14 +113,14 @@ impl Hopping {
             self.take(&read, rows, context)?;
             if let Some(at) = read.failed {
                 self.close(at, rows, context)?;
-                return Err(());
+                return Err(Ended);
             }
         }
         self.close(inputs[0].until.0, rows, context)
     }
 
     /// Adds rows pane by pane, closing the windows that end before them.
-    fn take(&mut self, read: &Read, rows: &mut Rows, context: &mut Context) -> Result<(), ()> {
+    fn take(&mut self, read: &Read, rows: &mut Rows, context: &mut Context) -> Result<(), Ended> {
         let mut local = vec![NONE; read.slots.len()];
         let mut from = 0;
         while from < read.timestamps.len() {
@@ -188,7 +188,7 @@ impl Hopping {
     ///
     /// # Errors
     /// A result outside its range fails at the window end (C-SUM); it is noted.
-    fn close(&mut self, until: i64, rows: &mut Rows, context: &mut Context) -> Result<(), ()> {
+    fn close(&mut self, until: i64, rows: &mut Rows, context: &mut Context) -> Result<(), Ended> {
         while let Some(end) = self.next.filter(|&end| end < until) {
             self.seal();
             let total = &self.total;

@@ -20,7 +20,7 @@ use crate::batch::{Context, Slice};
 use crate::calls::Refused;
 use crate::codec::{Corrupt, Reader, Writer};
 use crate::extremes::{Extremes, Queues, Values};
-use crate::grouping::{Grouping, Read, Rows, read_ticks, text};
+use crate::grouping::{Ended, Grouping, Read, Rows, read_ticks, text};
 use crate::operator::Operator;
 use crate::plant::{Plant, Plants};
 
@@ -80,7 +80,7 @@ impl Sliding {
         self.queues.iter_mut().for_each(|(_, queues)| queues.fit(slots));
     }
 
-    fn advance(&mut self, inputs: &[&Slice], rows: &mut Rows, context: &mut Context) -> Result<(), ()> {
+    fn advance(&mut self, inputs: &[&Slice], rows: &mut Rows, context: &mut Context) -> Result<(), Ended> {
         let mut instant = Instant::default();
         for batch in &inputs[0].batches {
             let read = self.grouping.read(batch, |_| true, context);
@@ -89,7 +89,7 @@ impl Sliding {
             if let Some(at) = read.failed {
                 self.exits(at, &mut instant, rows, context)?;
                 self.emit(&mut instant, rows, context)?;
-                return Err(());
+                return Err(Ended);
             }
         }
         // Everything stamped before `until` is known, so the last instant is complete.
@@ -103,7 +103,7 @@ impl Sliding {
         instant: &mut Instant,
         rows: &mut Rows,
         context: &mut Context,
-    ) -> Result<(), ()> {
+    ) -> Result<(), Ended> {
         let mut from = 0;
         while from < read.timestamps.len() {
             let at = read.timestamps[from];
@@ -128,7 +128,7 @@ impl Sliding {
         instant: &mut Instant,
         rows: &mut Rows,
         context: &mut Context,
-    ) -> Result<(), ()> {
+    ) -> Result<(), Ended> {
         while let Some(at) = self.log.front().map(|(entered, _)| entered + self.size).filter(|&at| at < until)
         {
             if instant.at != at {
@@ -195,7 +195,7 @@ impl Sliding {
     ///
     /// # Errors
     /// A result outside its range fails at the instant (C-SUM); it is noted.
-    fn emit(&mut self, instant: &mut Instant, rows: &mut Rows, context: &mut Context) -> Result<(), ()> {
+    fn emit(&mut self, instant: &mut Instant, rows: &mut Rows, context: &mut Context) -> Result<(), Ended> {
         let changed = &mut instant.changed;
         if changed.len() > 1 {
             changed.sort_unstable_by(|&a, &b| self.grouping.slots.compare(a, b));

@@ -16,7 +16,7 @@ use rewindow_query::plan::{Group, Window};
 use crate::aggregate::State;
 use crate::batch::{Context, Slice};
 use crate::codec::{Corrupt, Reader, Writer};
-use crate::grouping::{Grouping, Rows, end_of, read_option, text, write_option};
+use crate::grouping::{Ended, Grouping, Rows, end_of, read_option, text, write_option};
 use crate::operator::Operator;
 use crate::plant::{Plant, Plants};
 
@@ -49,7 +49,7 @@ impl Tumbling {
     ///
     /// # Errors
     /// A result outside its range fails at the window end (C-SUM); it is noted.
-    fn close(&mut self, until: i64, rows: &mut Rows, context: &mut Context) -> Result<(), ()> {
+    fn close(&mut self, until: i64, rows: &mut Rows, context: &mut Context) -> Result<(), Ended> {
         let Some(end) = self.end.take_if(|end| *end < until) else { return Ok(()) };
         let state = &self.state;
         let used: Vec<u32> =
@@ -60,7 +60,7 @@ impl Tumbling {
         Ok(())
     }
 
-    fn advance(&mut self, inputs: &[&Slice], rows: &mut Rows, context: &mut Context) -> Result<(), ()> {
+    fn advance(&mut self, inputs: &[&Slice], rows: &mut Rows, context: &mut Context) -> Result<(), Ended> {
         for batch in &inputs[0].batches {
             let read = self.grouping.read(batch, |_| true, context);
             self.state.fit(self.grouping.slots.len());
@@ -77,7 +77,7 @@ impl Tumbling {
             }
             if let Some(at) = read.failed {
                 self.close(at, rows, context)?;
-                return Err(());
+                return Err(Ended);
             }
         }
         self.close(inputs[0].until.0, rows, context)
