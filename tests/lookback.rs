@@ -108,6 +108,16 @@ const FRAGILE: &[&str] = &[
      FROM a TIMESTAMP BY t GROUP BY Hopping(second, 6, 2)",
     "SELECT k, SUM(CASE WHEN n = 1 THEN 9223372036854775807 WHEN n = 2 THEN -9223372036854775807 ELSE 0 END) AS s \
      FROM a TIMESTAMP BY t GROUP BY k, Sliding(second, 4)",
+    // Where LAG finds nothing, MIN meets a number among bits (C-MINMAX).
+    "WITH s AS (SELECT LAG(yes, 1, 0) OVER (LIMIT DURATION(second, 3)) AS p FROM a TIMESTAMP BY t) \
+     SELECT MIN(p) AS m FROM s GROUP BY Tumbling(second, 1)",
+    "WITH s AS (SELECT LAG(yes, 1, 0) OVER (LIMIT DURATION(second, 3)) AS p FROM a TIMESTAMP BY t) \
+     SELECT MIN(p) AS m FROM s GROUP BY Hopping(second, 2, 1)",
+    "WITH s AS (SELECT LAG(yes, 1, 0) OVER (LIMIT DURATION(second, 3)) AS p FROM a TIMESTAMP BY t) \
+     SELECT MAX(p) AS m FROM s GROUP BY Sliding(second, 1)",
+    // Likewise a text that is no number.
+    "WITH s AS (SELECT n, LAG(k, 1, 'none') OVER (LIMIT DURATION(second, 3)) AS p FROM a TIMESTAMP BY t) \
+     SELECT SUM(CASE WHEN n = 0 OR p = 'a' OR p = 'b' THEN '1' ELSE p END) AS m FROM s GROUP BY Hopping(second, 2, 1)",
 ];
 
 const ORDERING: Ordering = Ordering { late: Span::hours(1), out_of_order: Span::ZERO, policy: Policy::Drop };
@@ -132,10 +142,11 @@ fn history(plan: &Plan, choices: &mut dyn Choices, most: i64) -> History {
         let offset = next.entry(input).or_insert(0u64);
         *offset += 1;
         let key = *choices.pick(&["a", "b"]);
-        let members: [(Arc<str>, Value); 3] = [
+        let members: [(Arc<str>, Value); 4] = [
             ("t".into(), Value::text(stamp.to_string())),
             ("k".into(), Value::text(key)),
             ("n".into(), Value::Int(choices.range(0, 4))),
+            ("yes".into(), Value::Bit(true)),
         ];
         let payload = Payload::Event(Arc::new(Record::from_iter(members)));
         Entry { input, partition: 0, offset: *offset - 1, arrival: stamp.minus(Span::EARLY), payload }

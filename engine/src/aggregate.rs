@@ -101,13 +101,15 @@ impl State {
     }
 
     /// Takes the rows of a range in. The first row that mixes kinds in a group is refused; the state is
-    /// then only good for what is stamped before it.
+    /// then only good for what is stamped before it. Rows in front of `passed` are not asked: where they mix,
+    /// nobody asks for the result, and once one of the kinds has left the group it is as if they never had.
     pub fn add(
         &mut self,
         calls: &Calls,
         slots: &[u32],
         measures: &[Measures],
         range: Range<usize>,
+        passed: usize,
     ) -> Result<(), Refused> {
         slots[range.clone()].iter().for_each(|&slot| self.rows[slot as usize] += 1);
         let mut refused: Option<Refused> = None;
@@ -118,7 +120,7 @@ impl State {
             }
             // What is left could not be added as bigints.
             for (row, &slot) in (from..range.end).zip(&slots[from..range.end]) {
-                if let Err(message) = self.add_value(calls, lane, slot, &measures.value(row)) {
+                if let Err(message) = self.add_value(calls, lane, slot, &measures.value(row), row >= passed) {
                     if refused.as_ref().is_none_or(|known| row < known.row) {
                         refused = Some(Refused { row, message });
                     }
@@ -129,17 +131,24 @@ impl State {
         refused.map_or(Ok(()), Err)
     }
 
-    /// Takes one row in; `values` are its measures by lane.
-    ///
-    /// # Errors
-    /// As for [`State::add`].
-    pub fn add_row(&mut self, calls: &Calls, slot: u32, values: &[Value]) -> Result<(), String> {
+    /// Takes one row in that was taken in before; `values` are its measures by lane.
+    pub fn add_row(&mut self, calls: &Calls, slot: u32, values: &[Value]) {
         self.rows[slot as usize] += 1;
-        values.iter().enumerate().try_for_each(|(lane, value)| self.add_value(calls, lane, slot, value))
+        for (lane, value) in values.iter().enumerate() {
+            let added = self.add_value(calls, lane, slot, value, false);
+            debug_assert!(added.is_ok(), "what is not checked is not refused");
+        }
     }
 
     /// Takes one value in, without counting a row.
-    fn add_value(&mut self, calls: &Calls, lane: usize, slot: u32, value: &Value) -> Result<(), String> {
+    fn add_value(
+        &mut self,
+        calls: &Calls,
+        lane: usize,
+        slot: u32,
+        value: &Value,
+        checked: bool,
+    ) -> Result<(), String> {
         let argument = &calls.arguments[lane];
         if let (Lane::Ints(cells), Value::Int(int)) = (&mut self.lanes[lane], value)
             && cells[slot as usize].add(*int)
@@ -150,7 +159,7 @@ impl State {
             return Ok(());
         }
         let cell = &mut self.lanes[lane].cells()[slot as usize];
-        if argument.extremes {
+        if argument.extremes && checked {
             cell.check_mix(value)?;
         }
         cell.change(argument, value, true);

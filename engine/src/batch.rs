@@ -100,6 +100,11 @@ impl Context {
         at >= self.from.0
     }
 
+    /// How many of these timestamps, which do not go back, lie before the first at which a failure counts.
+    pub fn passed(&self, timestamps: &[i64]) -> usize {
+        timestamps.partition_point(|&at| !self.counts(at))
+    }
+
     /// Notes a failure; the earliest is kept.
     pub fn fail(&mut self, at: Timestamp, message: impl Into<String>) {
         if self.failure.as_ref().is_none_or(|known| at < known.at) {

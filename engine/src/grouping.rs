@@ -38,6 +38,8 @@ pub struct Read {
     pub slots: Vec<u32>,
     /// The values of each lane.
     pub measures: Vec<Measures>,
+    /// So many rows at the front in which no failure counts: they may hold anything, and are not checked.
+    pub passed: usize,
     /// A row behind these failed, at this tick; it is noted in the context.
     pub failed: Option<i64>,
 }
@@ -92,7 +94,8 @@ impl Grouping {
         self.slots.assign(&columns[..self.keys.len()], timestamps.len(), &mut slots);
         let arguments = columns[self.keys.len()..].iter().enumerate();
         let measures = arguments.map(|(lane, column)| self.calls.measure(lane, column).0).collect();
-        Read { timestamps, slots, measures, failed }
+        let passed = context.passed(&timestamps);
+        Read { timestamps, slots, measures, passed, failed }
     }
 }
 

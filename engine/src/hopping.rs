@@ -155,7 +155,9 @@ impl Hopping {
         pane.state.fit(pane.slots.len());
         // A value must go with the sealed panes of the next window, too: all others it is in reach less
         // far back (C-MINMAX).
-        let mut refused = pane.state.add(&self.grouping.calls, local, &read.measures, range.clone()).err();
+        let (calls, measures) = (&self.grouping.calls, &read.measures);
+        let mut refused = pane.state.add(calls, local, measures, range.clone(), read.passed).err();
+        let asked = range.start.max(read.passed)..range.end;
         for &(lane, _) in &self.queues {
             if read.measures[lane].ints().is_some() && self.total.is_ints(lane) {
                 continue;
@@ -165,7 +167,7 @@ impl Hopping {
                 let checked = self.total.check_mix(&self.grouping.calls, lane, read.slots[row], &value);
                 checked.err().map(|message| Refused { row, message })
             };
-            refused = refused.into_iter().chain(range.clone().find_map(check)).min_by_key(|r| r.row);
+            refused = refused.into_iter().chain(asked.clone().find_map(check)).min_by_key(|r| r.row);
         }
         refused.map_or(Ok(()), Err)
     }

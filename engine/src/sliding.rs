@@ -172,7 +172,7 @@ impl Sliding {
         for row in range.clone() {
             let slot = read.slots[row];
             self.active += usize::from(self.total.rows(slot) == 0);
-            self.total.add(&self.grouping.calls, &read.slots, &read.measures, row..row + 1)?;
+            self.total.add(&self.grouping.calls, &read.slots, &read.measures, row..row + 1, read.passed)?;
             self.log.push_back((read.timestamps[row], slot));
             for (values, measures) in self.values.iter_mut().zip(&read.measures) {
                 values.push(measures.value(row));
@@ -276,8 +276,7 @@ impl Operator for Sliding {
         for (at, slot, values) in events {
             self.active += usize::from(self.total.rows(slot) == 0);
             self.log.push_back((at, slot));
-            let refused = self.total.add_row(&self.grouping.calls, slot, &values);
-            refused.map_err(|_| reader.corrupt("values that go together"))?;
+            self.total.add_row(&self.grouping.calls, slot, &values);
             for (lane, queues) in &mut self.queues {
                 let value = self.grouping.calls.comparable(*lane, values[*lane].clone());
                 queues.push(slot, Extremes::of(&value));

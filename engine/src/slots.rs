@@ -14,7 +14,7 @@ use rewindow_query::Value;
 
 use crate::column::{Column, ColumnBuilder, Data};
 
-/// The slot of a row that has none, see [`Slots::find`].
+/// The slot of a row that has none.
 pub const NONE: u32 = u32::MAX;
 
 /// Keys and their slots.

@@ -70,9 +70,11 @@ impl Tumbling {
                 self.close(end, rows, context)?;
                 self.end = Some(end);
                 let to = from + read.timestamps[from..].partition_point(|&timestamp| timestamp <= end);
-                self.state.add(&self.grouping.calls, &read.slots, &read.measures, from..to).map_err(
-                    |refused| context.fail(Timestamp(read.timestamps[refused.row]), refused.message),
-                )?;
+                let (calls, measures) = (&self.grouping.calls, &read.measures);
+                let added = self.state.add(calls, &read.slots, measures, from..to, read.passed);
+                added.map_err(|refused| {
+                    context.fail(Timestamp(read.timestamps[refused.row]), refused.message);
+                })?;
                 from = to;
             }
             if let Some(at) = read.failed {
