@@ -1,4 +1,5 @@
-//! Tumbling window (rule 4.6): windows `(end - size, end]` with ends at `k * size + offset`.
+//! Tumbling window (rule 4.6): windows `(end - size, end]` with ends at `k * size + offset`; and the snapshot
+//! window (rule 4.10), which is one of a single tick.
 //!
 //! Rows come in the order of their timestamps, so one window is open at a time. Batches are cut at window
 //! ends, no event is tested. A window closes when the frontier is past its end (A-WATERMARK-CLOSE). Knows
@@ -16,7 +17,7 @@ use rewindow_query::plan::{Group, Window};
 use crate::aggregate::State;
 use crate::batch::{Context, Slice};
 use crate::codec::{Corrupt, Reader, Writer};
-use crate::grouping::{Ended, Grouping, Rows, end_of, read_option, text, write_option};
+use crate::grouping::{Grouping, Rows, end_of, read_option, text, write_option};
 use crate::operator::Operator;
 use crate::plant::{Plant, Plants};
 
@@ -34,13 +35,15 @@ pub struct Tumbling {
 }
 
 impl Tumbling {
-    /// Of a grouping whose window is tumbling.
+    /// Of a grouping whose window is tumbling or snapshot.
     pub fn new(op: &Group, plants: Plants) -> Tumbling {
         let (size, offset) = match op.window {
             Window::Tumbling { size, offset } => (size.0, offset.0),
+            Window::Snapshot => (1, 0),
             other => unreachable!("a {} window is no tumbling window", other.name()),
         };
-        let grouping = Grouping::new(op);
+        let mut grouping = Grouping::new(op);
+        grouping.calls = grouping.calls.pruning();
         let state = State::new(&grouping.calls);
         Tumbling { grouping, state, size, offset, end: None, ended: false, plants }
     }
@@ -49,18 +52,19 @@ impl Tumbling {
     ///
     /// # Errors
     /// A result outside its range fails at the window end (C-SUM); it is noted.
-    fn close(&mut self, until: i64, rows: &mut Rows, context: &mut Context) -> Result<(), Ended> {
+    fn close(&mut self, until: i64, rows: &mut Rows, context: &mut Context) -> Result<(), ()> {
         let Some(end) = self.end.take_if(|end| *end < until) else { return Ok(()) };
         let state = &self.state;
         let used: Vec<u32> =
             self.grouping.slots.order().iter().copied().filter(|&slot| state.rows(slot) > 0).collect();
-        rows.push(end, &self.grouping, &self.state, &used, None, context)?;
+        let pushed = rows.push(end, &self.grouping, &self.state, &used, None);
+        pushed.map_err(|message| context.fail(Timestamp(end), message))?;
         self.grouping.sweep(used.len(), |slot| self.state.rows(slot) > 0);
         used.iter().for_each(|&slot| self.state.clear(slot));
         Ok(())
     }
 
-    fn advance(&mut self, inputs: &[&Slice], rows: &mut Rows, context: &mut Context) -> Result<(), Ended> {
+    fn advance(&mut self, inputs: &[&Slice], rows: &mut Rows, context: &mut Context) -> Result<(), ()> {
         for batch in &inputs[0].batches {
             let read = self.grouping.read(batch, |_| true, context);
             self.state.fit(self.grouping.slots.len());
@@ -70,16 +74,14 @@ impl Tumbling {
                 self.close(end, rows, context)?;
                 self.end = Some(end);
                 let to = from + read.timestamps[from..].partition_point(|&timestamp| timestamp <= end);
-                let (calls, measures) = (&self.grouping.calls, &read.measures);
-                let added = self.state.add(calls, &read.slots, measures, from..to, read.passed);
-                added.map_err(|refused| {
-                    context.fail(Timestamp(read.timestamps[refused.row]), refused.message);
-                })?;
+                self.state.add(&self.grouping.calls, &read.slots, &read.measures, from..to).map_err(
+                    |refused| context.fail(Timestamp(read.timestamps[refused.row]), refused.message),
+                )?;
                 from = to;
             }
             if let Some(at) = read.failed {
                 self.close(at, rows, context)?;
-                return Err(Ended);
+                return Err(());
             }
         }
         self.close(inputs[0].until.0, rows, context)
