@@ -255,7 +255,13 @@ pub fn read_text(path: &Path, code: &'static str, what: &str, most: u64) -> Resu
         let message = format!("{what} is larger than {} MiB", most >> 20);
         return Err(Problem::new(code, message).in_file(path));
     }
-    String::from_utf8(bytes).map_err(|_| Problem::new(code, format!("{what} is not UTF-8")).in_file(path))
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Problem::new(code, format!("{what} is not UTF-8")).in_file(path))?;
+    // Editors that put a byte order mark in front mean nothing by it.
+    Ok(match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    })
 }
 
 /// A job.toml, to point into.

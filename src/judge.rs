@@ -2,7 +2,7 @@
 //!
 //! It knows the truth ([`Truth`]: the model's answer to the whole history) and the run, and nothing of how
 //! either came about. Every difference is either forgiven by a rule named here or is a [`Breach`]; among
-//! several, the cause is reported before its effects: refusals, answers, failures, rows by timestamp,
+//! several, the cause is reported before its effects: panics, refusals, answers, failures, rows by timestamp,
 //! catch-up. Invariant: the verdict is a function of (truth, case, run).
 
 mod answers;
@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 use rewindow_query::{Failure, Row, Span, Timestamp};
 use rewindow_world::case::Case;
-use rewindow_world::outcome::Run;
+use rewindow_world::outcome::{RecoveryReport, Run, Step};
+use rewindow_world::step_text;
 
 pub use level::Level;
 pub use truth::Truth;
@@ -122,6 +123,8 @@ impl Claim {
 /// rows of one timestamp.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub enum Kind {
+    /// The subject panicked.
+    Panicked,
     /// The subject would not open.
     Refused,
     /// A checkpoint was used that may not be (rules 13.2, 13.3), or that does not exist.
@@ -168,6 +171,7 @@ impl Kind {
     /// The kind's words in slugs and JSON.
     pub fn name(self) -> &'static str {
         match self {
+            Kind::Panicked => "panicked",
             Kind::Refused => "refused",
             Kind::CheckpointForbidden => "checkpoint-forbidden",
             Kind::WrongPosition => "wrong-position",
@@ -239,7 +243,8 @@ impl Breach {
 pub fn judge(truth: &Truth, case: &Case, run: &Run) -> Verdict {
     let allowed = Allowed::of(truth, run);
     let rows = rows::walk(truth, case, run, &allowed);
-    let breach = answers::refusal(truth, run)
+    let breach = panicked(truth, case, run)
+        .or_else(|| answers::refusal(truth, run))
         .or_else(|| answers::breach(truth, run, &allowed))
         .or_else(|| failure(truth, case, run, &allowed))
         .or_else(|| rows.first.clone())
@@ -274,8 +279,22 @@ pub fn deterministic(truth: &Truth, first: &Run, second: &Run) -> Option<Breach>
     let step = step.unwrap_or(first.trace.len().min(second.trace.len()));
     let at = first.trace.get(step).or(second.trace.get(step)).map_or(Timestamp::MIN, |s| s.at);
     let shard = first.trace.get(step).and_then(|s| s.shard);
-    let message = format!("step {} of the two runs differs", step + 1);
+    let message = match (first.trace.get(step), second.trace.get(step)) {
+        (None, None) => "the steps of two runs are the same, what came of them differs".to_owned(),
+        (a, b) => {
+            let (a, b) = first_line_that_differs(a, b);
+            format!("step {} of two runs differs: first `{a}`, then `{b}`", step + 1)
+        }
+    };
     Some(truth.breach(Claim::Deterministic, Kind::NotDeterministic, None, shard, at, message))
+}
+
+/// Of two steps the first line of each that the other does not have; steps with rows have several.
+fn first_line_that_differs(a: Option<&Step>, b: Option<&Step>) -> (String, String) {
+    let [a, b] = [a, b].map(|step| step.map_or("the end".to_owned(), step_text));
+    let same = a.lines().zip(b.lines()).take_while(|(a, b)| a == b).count();
+    let line = |text: &str| text.lines().nth(same).unwrap_or("no more").trim().to_owned();
+    (line(&a), line(&b))
 }
 
 fn recoveries(run: &Run) -> Recoveries {
@@ -294,6 +313,18 @@ fn recoveries(run: &Run) -> Recoveries {
     counted
 }
 
+/// No subject may panic, whatever it is given: a bad checkpoint is refused, a bad row fails the job.
+fn panicked(truth: &Truth, case: &Case, run: &Run) -> Option<Breach> {
+    let panicked = run.panicked.as_ref()?;
+    let claim = if case.faults.is_empty() { Claim::Agree } else { Claim::Failure };
+    let (shard, message) = (Some(panicked.shard), format!("it panicked: {}", panicked.message));
+    let mut breach = truth.breach(claim, Kind::Panicked, None, shard, panicked.at, message);
+    let opening = |r: &&RecoveryReport| (r.shard, r.generation) == (panicked.shard, panicked.generation);
+    breach.generation = Some(panicked.generation);
+    breach.fault = run.recoveries.iter().find(opening).map(|report| report.fault);
+    Some(breach)
+}
+
 /// The job fails at the model's timestamp, or not at all (C-FAIL). Not decided where the failing row is
 /// in an announced gap, or in a span that the user's choice of start leaves out.
 fn failure(truth: &Truth, case: &Case, run: &Run, allowed: &Allowed) -> Option<Breach> {
@@ -304,7 +335,11 @@ fn failure(truth: &Truth, case: &Case, run: &Run, allowed: &Allowed) -> Option<B
     let (kind, at, message) = match (&truth.answer.failure, &run.failure) {
         (None, None) => return None,
         (Some(owed), Some(got)) if owed.at == got.at => return None,
-        (owed, got) if owed.iter().chain(got).any(moot) => return None,
+        // The earlier of the two is the one to be excused: what comes after a failure that did not show, or
+        // would have come after one that should not have, is unknown.
+        (owed, got) if owed.iter().chain(got).min_by_key(|failure| failure.at).is_some_and(moot) => {
+            return None;
+        }
         (None, Some(got)) => (Kind::FailedNeedlessly, got.at, got.message.clone()),
         (Some(owed), None) => (Kind::DidNotFail, owed.at, owed.message.clone()),
         (Some(owed), Some(got)) => {

@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use rewindow_query::{Entry, Failure, LogView, Outcome, Retained, Row, Timestamp, Why};
+use rewindow_query::{Entry, LogView, Outcome, Retained, Timestamp, Why};
 use rewindow_world::case::Case;
 use rewindow_world::error::CaseError;
+use rewindow_world::guarded::{self, Given, GuardedWorker, Panic};
 use rewindow_world::journal::Journal;
-use rewindow_world::outcome::{Delivery, Run};
-use rewindow_world::subject::{Opening, Subject, Worker};
+use rewindow_world::outcome::{Delivery, Panicked, Run};
+use rewindow_world::subject::{Opening, Subject};
 
 use crate::choices::Choices;
 use crate::judge::{Breach, Claim, Kind, Truth, Verdict, judge};
@@ -29,13 +30,7 @@ pub fn agree(
     let journal = Journal::of(case, &truth.plan)?;
     let mut fed = Fed::default();
     for shard in 0..truth.shards.len() {
-        let mut worker = match fresh(subject, shard, &journal) {
-            Ok(worker) => worker,
-            Err(reason) => {
-                fed.run.refused.push((shard, reason));
-                continue;
-            }
-        };
+        let Some(mut worker) = fed.opened(shard, fresh(subject, shard, &journal)) else { continue };
         let mut lanes: Vec<&[Entry]> =
             truth.shards[shard].reads.iter().map(|&(input, p)| journal.entries(input, p)).collect();
         let mut alive = true;
@@ -50,10 +45,10 @@ pub fn agree(
             let (batch, left) = lanes[lane].split_at(count);
             lanes[lane] = left;
             let given = worker.feed(batch[0].input, batch[0].partition, batch);
-            alive = fed.take(shard, given, worker.failure());
+            alive = fed.take(shard, given);
         }
         if alive {
-            fed.finish(shard, &mut *worker);
+            fed.finish(shard, &mut worker);
         }
     }
     Ok(quiet(truth, case, &fed.run))
@@ -71,18 +66,12 @@ pub fn resume(truth: &Truth, case: &Case, subject: &dyn Subject, cut: usize) -> 
     for shard in 0..truth.shards.len() {
         let entries = merged(truth, &journal, shard);
         let (before, after) = entries.split_at(cut.min(entries.len()));
-        let mut worker = match fresh(subject, shard, &journal) {
-            Ok(worker) => worker,
-            Err(reason) => {
-                original.run.refused.push((shard, reason));
-                continue;
-            }
-        };
+        let Some(mut worker) = original.opened(shard, fresh(subject, shard, &journal)) else { continue };
         let mut alive = true;
         for entry in before {
-            let rows = worker.feed(entry.input, entry.partition, std::slice::from_ref(entry));
-            resumed.take(shard, rows.clone(), worker.failure());
-            alive = original.take(shard, rows, worker.failure());
+            let given = worker.feed(entry.input, entry.partition, std::slice::from_ref(entry));
+            resumed.take(shard, given.clone());
+            alive = original.take(shard, given);
             if !alive {
                 break;
             }
@@ -90,30 +79,31 @@ pub fn resume(truth: &Truth, case: &Case, subject: &dyn Subject, cut: usize) -> 
         if !alive {
             continue;
         }
-        let bytes = worker.checkpoint();
+        let bytes = match worker.checkpoint() {
+            Ok((bytes, _)) => bytes,
+            Err(panic) => {
+                original.panicked(shard, panic);
+                continue;
+            }
+        };
         let opening = Opening {
             why: Why::AfterKill,
             output_from: Timestamp::MIN,
             checkpoint: Some(&bytes),
             log: &Whole(&journal),
         };
-        match subject.open(shard, &opening) {
-            Err(reason) => resumed.run.refused.push((shard, reason)),
-            Ok((mut again, answer)) => {
-                let read = positions(truth, shard, before);
-                if answer.outcome != Outcome::FromCheckpoint || answer.positions != read {
-                    let message = format!(
-                        "opened as {:?} at {:?}, saved at {read:?}",
-                        answer.outcome, answer.positions
-                    );
-                    let at = before.last().map_or(Timestamp::MIN, |entry| entry.arrival);
-                    let kind = Kind::WrongPosition;
-                    return Ok(broken(truth.breach(Claim::Resume, kind, None, Some(shard), at, message)));
-                }
-                resumed.go_on(shard, &mut *again, after);
+        if let Some((mut again, answer)) = resumed.opened(shard, guarded::open(subject, shard, &opening)) {
+            let read = positions(truth, shard, before);
+            if answer.outcome != Outcome::FromCheckpoint || answer.positions != read {
+                let message =
+                    format!("opened as {:?} at {:?}, saved at {read:?}", answer.outcome, answer.positions);
+                let at = before.last().map_or(Timestamp::MIN, |entry| entry.arrival);
+                let kind = Kind::WrongPosition;
+                return Ok(broken(truth.breach(Claim::Resume, kind, None, Some(shard), at, message)));
             }
+            resumed.go_on(shard, &mut again, after);
         }
-        original.go_on(shard, &mut *worker, after);
+        original.go_on(shard, &mut worker, after);
     }
     // Taking a checkpoint must change nothing either: the original is judged after it.
     for fed in [&original, &resumed] {
@@ -162,10 +152,10 @@ pub(crate) fn fresh(
     subject: &dyn Subject,
     shard: usize,
     journal: &Journal,
-) -> Result<Box<dyn Worker>, String> {
+) -> Result<Result<GuardedWorker, String>, Panic> {
     let log = Whole(journal);
     let opening = Opening { why: Why::Fresh, output_from: Timestamp::MIN, checkpoint: None, log: &log };
-    subject.open(shard, &opening).map(|(worker, _)| worker)
+    guarded::open(subject, shard, &opening).map(|opened| opened.map(|(worker, _)| worker))
 }
 
 /// What workers gave, as a run.
@@ -175,9 +165,32 @@ struct Fed {
 }
 
 impl Fed {
+    /// What was opened, if it was; a refusal or a panic is kept.
+    fn opened<T>(&mut self, shard: usize, opened: Result<Result<T, String>, Panic>) -> Option<T> {
+        match opened {
+            Ok(Ok(opened)) => return Some(opened),
+            Ok(Err(reason)) => self.run.refused.push((shard, reason)),
+            Err(panic) => self.panicked(shard, panic),
+        }
+        None
+    }
+
+    fn panicked(&mut self, shard: usize, panic: Panic) {
+        let Panic(message) = panic;
+        let panicked = Panicked { shard, generation: 0, at: Timestamp::MIN, message };
+        self.run.panicked.get_or_insert(panicked);
+    }
+
     /// Keeps what a call gave and what failure lies behind it; whether the worker goes on.
-    fn take(&mut self, shard: usize, given: Result<Vec<Row>, Failure>, behind: Option<Failure>) -> bool {
-        let failure = match given {
+    fn take(&mut self, shard: usize, given: Result<Given, Panic>) -> bool {
+        let Given { result, behind, .. } = match given {
+            Ok(given) => given,
+            Err(panic) => {
+                self.panicked(shard, panic);
+                return false;
+            }
+        };
+        let failure = match result {
             Ok(rows) => {
                 if !rows.is_empty() {
                     let at = Timestamp::MIN;
@@ -194,19 +207,19 @@ impl Fed {
         false
     }
 
-    fn go_on(&mut self, shard: usize, worker: &mut dyn Worker, entries: &[&Entry]) {
+    fn go_on(&mut self, shard: usize, worker: &mut GuardedWorker, entries: &[&Entry]) {
         for entry in entries {
             let given = worker.feed(entry.input, entry.partition, std::slice::from_ref(entry));
-            if !self.take(shard, given, worker.failure()) {
+            if !self.take(shard, given) {
                 return;
             }
         }
         self.finish(shard, worker);
     }
 
-    fn finish(&mut self, shard: usize, worker: &mut dyn Worker) {
+    fn finish(&mut self, shard: usize, worker: &mut GuardedWorker) {
         let given = worker.finish();
-        self.take(shard, given, worker.failure());
+        self.take(shard, given);
     }
 }
 
@@ -246,11 +259,12 @@ mod tests {
     fn a_right_toy_obeys_and_wrong_ones_are_caught() {
         let case = toy::case(12);
         let truth = Truth::of(&case).unwrap();
-        for wrong in [Wrong::Never, Wrong::CountsTwice, Wrong::Forgets] {
+        for wrong in [Wrong::Never, Wrong::CountsTwice, Wrong::Forgets, Wrong::Panics] {
             let toy = Toy::new(&truth.plan, &case, wrong);
             let agreed = agree(&truth, &case, &toy, &mut Seeded::new(1, 1)).unwrap();
             assert_eq!(agreed.breach(), None, "a restore is needed to be wrong");
             let breach = resume_everywhere(&truth, &case, &toy).unwrap();
+            assert_eq!(breach.as_ref().is_some_and(|b| b.kind == Kind::Panicked), wrong == Wrong::Panics);
             assert_eq!(breach.map(|b| b.claim), (wrong != Wrong::Never).then_some(Claim::Resume));
         }
     }

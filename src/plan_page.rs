@@ -131,7 +131,7 @@ impl PlanPage {
             RecoveryPlan { fault, replays, gap, entries: entries as u64, catch_up }
         };
         let (interval, needed) = (deployment.checkpoint_interval, self.needed);
-        let lookback = format!("one lookback, {}", shown(needed));
+        let lookback = format!("one lookback, {}", exact(needed));
         let recoveries = vec![
             recovery("node kill", format!("since the checkpoint, up to {interval}"), interval),
             recovery("os upgrade", "the same, node after node".to_owned(), interval),
@@ -155,21 +155,21 @@ impl PlanPage {
         let Some(kept) = kept.filter(|_| missing > Span::ZERO) else { return Vec::new() };
         let hour = Span::hours(1).0;
         let hours = Span(self.needed.0.div_euclid(hour).saturating_add(1).saturating_mul(hour));
-        let spare = shown(minus(hours, self.needed));
+        let spare = exact(minus(hours, self.needed));
         let mut remedies = vec![format!("keep {hours} (with {spare} to spare)")];
         // Shortening one stage helps only if it stands on every path that is too long.
         let long = self.outputs.iter().filter(|o| o.total > kept);
         let worst = long.max_by_key(|o| o.total);
         let stages = worst.into_iter().flat_map(|o| o.stages.iter().map(move |s| (o, s)));
         if let Some((output, stage)) =
-            stages.filter(|(_, s)| s.lookback > missing).max_by_key(|(_, s)| s.lookback)
+            stages.filter(|(_, s)| s.lookback > missing && !s.is_fixed()).max_by_key(|(_, s)| s.lookback)
         {
             let least = minus(stage.lookback, missing);
             remedies.push(match stage.operator {
                 "ordering" => {
-                    format!("accept events up to {} late only", shown(minus(least, Span::minutes(10))))
+                    format!("accept events up to {} late only", exact(minus(least, Span::minutes(10))))
                 }
-                operator => format!("shorten the {operator} of `{}` to {}", output.name, shown(least)),
+                operator => format!("shorten the {operator} of `{}` to {}", output.name, exact(least)),
             });
         }
         remedies
@@ -195,8 +195,8 @@ impl PlanPage {
         let indent = if several { "    " } else { "  " };
         let longest =
             |of: fn(&Stage) -> usize| self.outputs.iter().flat_map(|o| &o.stages).map(of).max().unwrap_or(0);
-        let totals = self.outputs.iter().map(|o| shown(o.total).chars().count()).max().unwrap_or(0);
-        let lookback = longest(|s| shown(s.lookback).chars().count()).max(totals).max("lookback".len());
+        let totals = self.outputs.iter().map(|o| exact(o.total).chars().count()).max().unwrap_or(0);
+        let lookback = longest(|s| exact(s.lookback).chars().count()).max(totals).max("lookback".len());
         // What is written may be long: it gets the room that the other columns leave.
         let taken = indent.len() + 8 + lookback + longest(|s| s.because.chars().count()) + 3 * 2;
         let room = WIDTH.saturating_sub(taken);
@@ -208,13 +208,13 @@ impl PlanPage {
             for stage in &output.stages {
                 let operator = format!("{indent}{}", stage.operator);
                 let what = text::clip(&stage.what, room);
-                rows.push(vec![operator, what, shown(stage.lookback), stage.because.to_owned()]);
+                rows.push(vec![operator, what, exact(stage.lookback), stage.because.to_owned()]);
             }
             let path = if output.stages.len() > 2 { "along the longest path" } else { "" };
             rows.push(vec![
                 format!("{indent}in total"),
                 path.into(),
-                shown(output.total),
+                exact(output.total),
                 "lookbacks add".into(),
             ]);
         }
@@ -226,17 +226,17 @@ impl PlanPage {
     }
 
     fn retention(&self, deployed: &Deployed, screen: &mut String) {
-        let needed = shown(self.needed);
+        let needed = exact(self.needed);
         let words = match deployed.kept {
             None => "the source keeps everything: enough".to_owned(),
             Some(kept) if deployed.missing == Span::ZERO => {
-                let spare = shown(minus(kept, self.needed));
+                let (needed, spare) = (shown(self.needed), shown(minus(kept, self.needed)));
                 format!("the source keeps {kept}, {needed} are needed: enough, with {spare} to spare")
             }
             Some(kept) => format!(
                 "the source keeps {kept}, {needed} are needed: too little. After an upgrade without state, or a \
                  restart, rows of up to {} may be wrong or missing, and are announced as such",
-                shown(deployed.missing)
+                exact(deployed.missing)
             ),
         };
         screen.push('\n');
@@ -278,17 +278,26 @@ impl Deployed {
     }
 }
 
+impl Stage {
+    /// Whether no setting and no query makes it shorter.
+    fn is_fixed(&self) -> bool {
+        *self == arrival_stage()
+    }
+}
+
 impl OutputPlan {
     fn new(plan: &Plan, output: usize, ordering: &Ordering) -> OutputPlan {
         let path = plan.lookback_path(output);
         let sees = |id: &&usize| plan.lookback_of(**id) > Span::ZERO;
+        // Late and out of order apply only where a source reads its timestamps from the events (rule 3.4).
+        let ordered = is_ordered(plan, plan.outputs[output].node);
         let stage = |&id: &usize| Stage {
             operator: plan.nodes[id].op.name(),
             what: plan.describe(id),
             lookback: plan.lookback_of(id),
             because: because(&plan.nodes[id].op),
         };
-        let mut stages = vec![ordering_stage(ordering)];
+        let mut stages = vec![if ordered { ordering_stage(ordering) } else { arrival_stage() }];
         stages.extend(path.iter().filter(sees).map(stage));
         let total = stages.iter().fold(Span::ZERO, |sum, stage| plus(sum, stage.lookback));
         OutputPlan { name: plan.outputs[output].name.to_string(), stages, total }
@@ -302,6 +311,25 @@ fn ordering_stage(ordering: &Ordering) -> Stage {
         what: format!("late {}, out of order {}", ordering.late, ordering.out_of_order),
         lookback: plus(ordering.late, plus(Span::EARLY, Span::EARLY)),
         because: "late + 2 x early (5 min, fixed)",
+    }
+}
+
+/// Without TIMESTAMP BY nothing is late or out of order; a replay reaches back the fixed limit all the same.
+fn arrival_stage() -> Stage {
+    Stage {
+        operator: "ordering",
+        what: "by arrival: nothing is late".to_owned(),
+        lookback: Span::EARLY,
+        because: "early (5 min, fixed; C-REPLAY)",
+    }
+}
+
+/// Whether any source that a node's rows come from has TIMESTAMP BY.
+fn is_ordered(plan: &Plan, node: usize) -> bool {
+    let node = &plan.nodes[node];
+    match &node.op {
+        Op::Source(source) => source.timestamp_by.is_some(),
+        _ => node.inputs.iter().any(|&input| is_ordered(plan, input)),
     }
 }
 
@@ -346,6 +374,17 @@ pub fn shown(span: Span) -> String {
     Span((span.0.saturating_add(milli / 2)).div_euclid(milli).saturating_mul(milli)).to_string()
 }
 
+/// A span to the tick: `6 h + 1 tick`, `50 min - 1 tick`.
+pub fn exact(span: Span) -> String {
+    let micro = Span::seconds(1).0 / 1_000_000;
+    let round = Span(span.0.saturating_add(micro / 2).div_euclid(micro).saturating_mul(micro));
+    let ticks = span.0 - round.0;
+    match (round, ticks) {
+        (_, 0) | (Span::ZERO, _) => span.to_string(),
+        (round, ticks) => format!("{round} {} {}", if ticks > 0 { '+' } else { '-' }, Span(ticks.abs())),
+    }
+}
+
 /// A rate in the largest unit in which it is a readable number: `12,000 entries/s`, `10 entries/h`.
 fn frequency(per_second: f64) -> String {
     let units = [("s", 1.0), ("min", 60.0), ("h", 3_600.0), ("d", 86_400.0)];
@@ -376,9 +415,30 @@ mod tests {
         assert_eq!(frequency(12_000.0), "12,000 entries/s");
         assert_eq!(frequency(0.002_9), "10 entries/h");
         assert_eq!(frequency(0.000_01), "1 entries/d");
+        let tick = |span: Span, ticks: i64| exact(Span(span.0 + ticks));
+        assert_eq!(tick(Span::hours(6), 1), "6 h + 1 tick");
+        assert_eq!(tick(Span::minutes(50), -1), "50 min - 1 tick");
+        assert_eq!((tick(Span::ZERO, 1), tick(Span::hours(7), 0)), ("1 tick".to_owned(), "7 h".to_owned()));
         assert_eq!(duration(Span(1)), "0.1 s");
         assert_eq!(duration(Span::ZERO), "0 s");
         assert_eq!(duration(Span::seconds(61)), "1 min 1 s");
         assert_eq!(duration(Span::seconds(3_661)), "1 h 2 min");
+    }
+
+    #[test]
+    fn tolerances_count_where_a_source_has_timestamp_by_and_a_tick_is_said() {
+        let query = "SELECT COUNT(*) AS n INTO ordered FROM a TIMESTAMP BY t GROUP BY SlidingWindow(hour, 6)
+            SELECT COUNT(*) AS n INTO arrived FROM a GROUP BY TumblingWindow(hour, 1)";
+        let plan = rewindow_query::analyse(query, None).unwrap();
+        let policy = rewindow_query::Policy::Adjust;
+        let ordering = Ordering { late: Span::hours(1), out_of_order: Span::minutes(2), policy };
+        let page = PlanPage::new("job".to_owned(), &plan, &ordering);
+        let [ordered, arrived] = &page.outputs[..] else { panic!("two outputs") };
+        assert_eq!(ordered.total, Span(Span::minutes(430).0 + 1));
+        assert_eq!(arrived.total, Span::minutes(65), "late and out of order do not apply (rule 3.4)");
+        let screen = page.screen();
+        assert!(screen.contains("6 h + 1 tick") && screen.contains("7 h 10 min + 1 tick"), "{screen}");
+        assert!(screen.contains("by arrival: nothing is late"), "{screen}");
+        assert!(screen.lines().all(|line| line.chars().count() <= WIDTH), "{screen}");
     }
 }

@@ -3,6 +3,7 @@
 //! Right by construction, unless told to be wrong in one of a few ways. Its state is the list of entries
 //! read; all rows come when the input ends.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -80,6 +81,10 @@ pub(crate) enum Wrong {
     Forgets,
     /// The checkpoint is used whenever there is one.
     AlwaysRestores,
+    /// After a restore the next entry makes it panic.
+    Panics,
+    /// Of its restores every second one is right, whatever the run.
+    Drifts,
 }
 
 pub(crate) struct Toy {
@@ -89,6 +94,7 @@ pub(crate) struct Toy {
     journal: Arc<Journal>,
     shards: Vec<Shard>,
     wrong: Wrong,
+    restores: Cell<u32>,
 }
 
 impl Toy {
@@ -101,6 +107,7 @@ impl Toy {
             partitions,
             journal: Arc::new(Journal::of(case, plan).unwrap()),
             wrong,
+            restores: Cell::new(0),
         }
     }
 }
@@ -122,6 +129,7 @@ impl Subject for Toy {
             shard,
             output_from: opening.output_from,
             done: false,
+            panics: false,
             entries: Vec::new(),
         };
         let may = matches!(opening.why, Why::AfterKill | Why::AfterUpgrade { readable: true })
@@ -140,6 +148,9 @@ impl Subject for Toy {
                 match self.wrong {
                     Wrong::CountsTwice => worker.entries.extend(worker.entries.last().cloned()),
                     Wrong::Forgets => worker.entries.clear(),
+                    Wrong::Drifts if self.restores.replace(self.restores.get() + 1) % 2 == 1 => {}
+                    Wrong::Drifts => worker.entries.clear(),
+                    Wrong::Panics => worker.panics = true,
                     Wrong::Never | Wrong::AlwaysRestores => {}
                 }
                 Outcome::FromCheckpoint
@@ -158,11 +169,13 @@ struct ToyWorker {
     shard: usize,
     output_from: Timestamp,
     done: bool,
+    panics: bool,
     entries: Vec<Entry>,
 }
 
 impl Worker for ToyWorker {
     fn feed(&mut self, _: usize, _: u32, entries: &[Entry]) -> Result<Vec<Row>, Failure> {
+        assert!(!self.panics, "the toy panics");
         self.entries.extend_from_slice(entries);
         Ok(Vec::new())
     }

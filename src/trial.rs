@@ -11,7 +11,7 @@ use rewindow_world::outcome::Run;
 use rewindow_world::run::{RunOptions, try_run};
 use rewindow_world::subject::Subject;
 
-use crate::judge::{Breach, Truth, Verdict, deterministic, judge};
+use crate::judge::{Breach, Claim, Kind, Truth, Verdict, deterministic, judge};
 use crate::shrink::{Shrunk, shrink};
 
 /// Makes the subject of a case: shrinking changes partitions and ordering, so each try needs its own.
@@ -36,6 +36,27 @@ pub fn trial_twice(truth: &Truth, case: &Case, subject: &dyn Subject) -> (Run, V
     (first, verdict)
 }
 
+/// A case that broke as `found`, run twice more before it is believed: the first of these runs, and how it
+/// breaks. A subject that does not break again, or breaks in another way, is not deterministic (claim 10).
+pub fn confirm(truth: &Truth, case: &Case, found: &Breach, subject: &dyn Subject) -> (Run, Breach) {
+    let (run, verdict) = trial_twice(truth, case, subject);
+    let again = match verdict {
+        // What was seen to differ once need not differ again.
+        Verdict::Broken(breach) if breach.kind == Kind::NotDeterministic => return (run, *breach),
+        _ if found.kind == Kind::NotDeterministic => return (run, found.clone()),
+        // Only what is traced is asked for every checkpoint, and may panic over one.
+        Verdict::Broken(breach) if breach.class() == found.class() || breach.kind == Kind::Panicked => {
+            return (run, *breach);
+        }
+        Verdict::Broken(breach) => format!("{}, {}", breach.operator, breach.kind.name()),
+        Verdict::Held(_) => "held".to_owned(),
+    };
+    let message = format!("first {}, {}; run again {again}", found.operator, found.kind.name());
+    let kind = Kind::NotDeterministic;
+    let breach = truth.breach(Claim::Deterministic, kind, found.output, found.shard, found.at, message);
+    (run, breach)
+}
+
 /// A case that cannot be run refuses every shard, with the reason.
 fn run(truth: &Truth, case: &Case, subject: &dyn Subject, trace: bool) -> Run {
     try_run(case, &truth.plan, subject, RunOptions { trace }).unwrap_or_else(|error| {
@@ -46,7 +67,7 @@ fn run(truth: &Truth, case: &Case, subject: &dyn Subject, trace: bool) -> Run {
 
 /// Shrinks a case that broke in a trial. Each try is a trial with a truth of its own.
 pub fn shrink_trial(truth: &Truth, case: &Case, breach: &Breach, make: &Maker<'_>, tries_max: u64) -> Shrunk {
-    let twice = breach.kind == crate::judge::Kind::NotDeterministic;
+    let twice = breach.kind == Kind::NotDeterministic;
     let mut breaks = |candidate: &Case| {
         let truth = Truth::of_plan(truth.plan.clone(), candidate);
         let subject = make(&truth.plan, candidate);
@@ -60,4 +81,44 @@ pub fn shrink_trial(truth: &Truth, case: &Case, breach: &Breach, make: &Maker<'_
         }
     };
     shrink(case, breach, &mut breaks, tries_max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toy::{self, Toy, Wrong};
+
+    #[test]
+    fn two_runs_that_differ_are_named_by_the_first_step_that_does() {
+        let mut case = toy::case(200);
+        case.faults = vec![case.faults[1].clone()]; // one kill: one restore of one shard
+        let truth = Truth::of(&case).unwrap();
+        let drifts = Toy::new(&truth.plan, &case, Wrong::Drifts);
+        let (_, verdict) = trial_twice(&truth, &case, &drifts);
+        let breach = verdict.breach().expect("a subject that drifts is found out");
+        assert_eq!((breach.claim, breach.kind), (Claim::Deterministic, Kind::NotDeterministic));
+        let told = |words| breach.message.contains(words);
+        assert!(told("step ") && told("differs: first `") && told("`, then `"), "{}", breach.message);
+        let make = |plan: &Arc<Plan>, case: &Case| -> Box<dyn Subject> {
+            Box::new(Toy::new(plan, case, Wrong::Drifts))
+        };
+        let shrunk = shrink_trial(&truth, &case, breach, &make, 2_000);
+        assert_eq!((shrunk.breach.kind, shrunk.after.faults), (Kind::NotDeterministic, 1));
+        assert!(shrunk.after.entries < 10, "{shrunk:?}");
+    }
+
+    #[test]
+    fn a_breach_that_does_not_come_again_is_one_of_determinism() {
+        let mut case = toy::case(200);
+        case.faults.truncate(2); // what comes then replays all, and makes it good again
+        let truth = Truth::of(&case).unwrap();
+        let [wrong, right] = [Wrong::Forgets, Wrong::Never].map(|w| Toy::new(&truth.plan, &case, w));
+        let (_, verdict) = trial(&truth, &case, &wrong, false);
+        let found = verdict.breach().expect("what is forgotten is missed");
+        assert_eq!(confirm(&truth, &case, found, &wrong).1.class(), found.class());
+        let (_, breach) = confirm(&truth, &case, found, &right);
+        assert_eq!(breach.kind, Kind::NotDeterministic);
+        assert!(breach.message.ends_with("run again held"), "{}", breach.message);
+        assert_eq!(confirm(&truth, &case, &breach, &right).1, breach, "seen once is enough");
+    }
 }

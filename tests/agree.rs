@@ -10,13 +10,19 @@ use rewindow::choices::{Choices, Seeded};
 use rewindow::generate::small_case;
 use rewindow::judge::{Breach, Truth, Verdict};
 use rewindow::laws;
+use rewindow_engine::instance::Instance;
 use rewindow_query::plan::{NodeId, Op};
-use rewindow_query::{Plan, Policy, Reason, Span, Timestamp, Value, analyse};
+use rewindow_query::{Dropped, Entry, Plan, Policy, Reason, Span, Timestamp, Value, analyse};
 use rewindow_world::case::Case;
-use support::{Reached, Search, engine, operator, truth};
+use rewindow_world::journal::Journal;
+use support::{Reached, Search, engine, holds_in_the_world, operator, truth};
 
 /// How often each case is cut anew.
 const CUTS: u64 = 3;
+
+fn quiet(case: &Case) -> Case {
+    Case { faults: Vec::new(), ..case.clone() }
+}
 
 fn agrees(case: &Case, cuts: u64) -> Option<Breach> {
     let truth = truth(case);
@@ -36,7 +42,7 @@ fn engine_and_model_agree_however_the_input_is_cut() {
     let mut reached = Reached::default();
     search.run(
         |number, choices| {
-            let case = Case { faults: Vec::new(), ..small_case(choices) };
+            let case = quiet(&small_case(choices));
             search.ask(number, &case, &|case| agrees(case, number))?;
             Ok((truth(&case), case, number))
         },
@@ -116,6 +122,94 @@ fn stateful_below(plan: &Plan, node: NodeId) -> Vec<NodeId> {
         }
     }
     found
+}
+
+/// TIMESTAMP BY takes an expression: where it gives no instant the event is dropped (rule 2.8). Only cases in which
+/// none fails: the arrival that such a failure is stamped with is no point of the watermark.
+#[test]
+fn engine_and_model_agree_on_what_timestamp_by_says() {
+    const INSTANTS: [&str; 4] = [
+        "TRY_CAST(t AS datetime)",
+        "DATEADD(second, n, t)",
+        "CASE WHEN k = 'a' THEN t ELSE DATEADD(second, 6 / n, TRY_CAST(t AS datetime)) END",
+        "COALESCE(t, x)",
+    ];
+    let search = Search::new("agree-timestamp-by", 6_000);
+    let mut reached = Reached::default();
+    search.run(
+        |number, choices| {
+            let case = small_case(choices);
+            let instant = format!("TIMESTAMP BY {}", (choices as &mut dyn Choices).pick(&INSTANTS));
+            let query = case.query.replace("TIMESTAMP BY t", &instant);
+            let case = Case { query: query.into(), ..case };
+            if truth(&case).answer.failure.is_some() {
+                return Ok("fails");
+            }
+            search.ask(number, &case, &|case| agrees(&quiet(case), number))?;
+            search.ask(number, &case, &holds_in_the_world)?;
+            Ok(if truth(&case).answer.rows.is_empty() { "no rows" } else { "rows" })
+        },
+        |what| reached.note(what),
+    );
+    search.require(&reached, &["rows"]);
+}
+
+// ---- what did not reach the query -----------------------------------------------------------------------
+
+/// A subject of the world gives rows only; which events were dropped, and why, is asked of the engine itself.
+#[test]
+fn engine_and_model_drop_the_same_events() {
+    let search = Search::new("agree-drops", 6_000);
+    let mut reached = Reached::default();
+    search.run(
+        |_, choices| {
+            let case = small_case(choices);
+            let truth = truth(&case);
+            // What a job that fails still drops is nobody's business.
+            if truth.answer.failure.is_some() {
+                return Ok(Vec::new());
+            }
+            let dropped = dropped(&truth, &case, choices);
+            if dropped != truth.answer.dropped {
+                let owed = &truth.answer.dropped;
+                return Err(format!("dropped {dropped:?}, expected {owed:?}\n{}", case.to_toml()));
+            }
+            Ok(dropped)
+        },
+        |dropped| dropped.iter().for_each(|drop| reached.note(drop.reason.name())),
+    );
+    let reasons =
+        [Reason::Early, Reason::Late, Reason::OutOfOrder, Reason::Timestamp, Reason::Deserialization];
+    search.require(&reached, &reasons.map(Reason::name));
+}
+
+fn dropped(truth: &Truth, case: &Case, choices: &mut dyn Choices) -> Vec<Dropped> {
+    let journal = Journal::of(case, &truth.plan).expect("a small case can be run");
+    let mut dropped = Vec::new();
+    for shard in &truth.shards {
+        let mut instance = Instance::new(truth.plan.clone(), shard.clone(), case.ordering, Timestamp::MIN);
+        let mut lanes: Vec<&[Entry]> =
+            shard.reads.iter().map(|&(input, partition)| journal.entries(input, partition)).collect();
+        while lanes.iter().any(|lane| !lane.is_empty()) {
+            lanes.retain(|lane| !lane.is_empty());
+            let lane = choices.index(lanes.len());
+            let (batch, left) = lanes[lane].split_at(1 + choices.index(lanes[lane].len()));
+            lanes[lane] = left;
+            let produced = instance.feed(batch[0].input, batch[0].partition, batch);
+            dropped.extend(produced.expect("the model does not fail").dropped);
+        }
+        dropped.extend(instance.finish().expect("the model does not fail").dropped);
+    }
+    // The journal's own estimates push the offsets; a case numbers its events without them.
+    let original = |drop: Dropped| {
+        let index = journal.original(drop.input, drop.partition, drop.offset);
+        let entry = &case.history.entries[index.expect("an estimate is never dropped")];
+        Dropped { offset: entry.offset, ..drop }
+    };
+    let mut dropped: Vec<Dropped> = dropped.into_iter().map(original).collect();
+    dropped.sort();
+    dropped.dedup();
+    dropped
 }
 
 // ---- what the analysis finds in an ON -----------------------------------------------------------------

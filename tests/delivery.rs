@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use rewindow::generate::small_case;
@@ -50,10 +51,11 @@ fn consume<'a>(truth: &'a Truth, run: &'a Run) -> Result<Consumers<'a>, String> 
             if consumers.upsert.insert(row.identity(), row).is_some_and(|copy| copy != row) {
                 return Err(format!("a copy that is none: {row:?}"));
             }
-            if consumers.unique.contains_key(&row.identity()) {
-                consumers.copies += 1;
-            } else {
-                consumers.unique.insert(row.identity(), row);
+            match consumers.unique.entry(row.identity()) {
+                Entry::Occupied(_) => consumers.copies += 1,
+                Entry::Vacant(place) => {
+                    place.insert(row);
+                }
             }
         }
     }

@@ -8,7 +8,8 @@ mod support;
 use rewindow::generate::small_case;
 use rewindow::judge::Breach;
 use rewindow::laws;
-use rewindow_query::Timestamp;
+use rewindow_engine::instance::Instance;
+use rewindow_query::{Entry, Timestamp};
 use rewindow_world::case::Case;
 use rewindow_world::journal::Journal;
 use support::{Reached, Search, engine, operator, truth};
@@ -46,6 +47,45 @@ fn a_checkpoint_at_any_place_changes_nothing() {
         "failure",
     ];
     search.require(&reached, &required);
+}
+
+/// A state has one form: what was loaded is saved again as the same bytes, and explains itself alike. Then
+/// nothing can pile up over many restarts, and states can be compared.
+#[test]
+fn what_is_loaded_is_saved_as_the_same_bytes() {
+    let search = Search::new("resume-bytes", 3_000);
+    let mut reached = Reached::default();
+    search.run(
+        |_, choices| {
+            let case = small_case(choices);
+            let truth = truth(&case);
+            let journal = Journal::of(&case, &truth.plan).expect("a small case can be run");
+            let mut compared = 0;
+            for shard in &truth.shards {
+                let plan = &truth.plan;
+                let mut instance = Instance::new(plan.clone(), shard.clone(), case.ordering, Timestamp::MIN);
+                let lanes = shard.reads.iter().map(|&(input, p)| journal.entries(input, p));
+                let mut entries: Vec<&Entry> = lanes.flatten().collect();
+                entries.sort_by_key(|e| (e.arrival, e.input, e.partition, e.offset));
+                for entry in entries {
+                    if instance.feed(entry.input, entry.partition, std::slice::from_ref(entry)).is_err() {
+                        break;
+                    }
+                    let bytes = instance.checkpoint();
+                    let loaded = Instance::restore(plan.clone(), shard.clone(), case.ordering, &bytes)
+                        .map_err(|error| format!("{error}\n{}", case.to_toml()))?;
+                    if loaded.explain() != instance.explain() || loaded.checkpoint() != bytes {
+                        let (held, owed) = (loaded.explain(), instance.explain());
+                        return Err(format!("loaded {held:#?}\nsaved {owed:#?}\n{}", case.to_toml()));
+                    }
+                    compared += 1;
+                }
+            }
+            Ok(compared)
+        },
+        |compared| reached.add("states", compared),
+    );
+    search.require(&reached, &["states"]);
 }
 
 fn note(case: &Case, reached: &mut Reached) {

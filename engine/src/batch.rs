@@ -77,16 +77,32 @@ impl Slice {
 /// What happened in a step besides rows: the failures met. An operator that meets one emits its rows
 /// stamped before it, then counts as ended (`until` = [`Timestamp::MAX`], choice C-FAIL); the instance
 /// cuts everything at the earliest failure.
-#[derive(Debug, Default)]
+///
+/// A row stamped before `from` is one that nobody asks for: after a replay it may have been made of a part of
+/// what it looks back at, and then it fails where the whole would not. It is left out, and all else goes on.
+#[derive(Debug)]
 pub struct Context {
     /// The earliest failure so far.
     pub failure: Option<Failure>,
+    /// What fails before it is no failure of the job.
+    pub from: Timestamp,
+}
+
+impl Default for Context {
+    fn default() -> Context {
+        Context { failure: None, from: Timestamp::MIN }
+    }
 }
 
 impl Context {
-    /// Notes the failure met elsewhere, if there is one.
-    pub fn join(&mut self, failure: Option<Failure>) {
-        failure.into_iter().for_each(|failure| self.fail(failure.at, failure.message));
+    /// Whether a failure at that tick is one of the job.
+    pub fn counts(&self, at: i64) -> bool {
+        at >= self.from.0
+    }
+
+    /// How many of these timestamps, which do not go back, lie before the first at which a failure counts.
+    pub fn passed(&self, timestamps: &[i64]) -> usize {
+        timestamps.partition_point(|&at| !self.counts(at))
     }
 
     /// Notes a failure; the earliest is kept.

@@ -21,18 +21,12 @@ mod cast;
 mod compare;
 mod date;
 mod function;
-mod geo;
 mod instant;
 mod like;
-mod numbers;
 mod predicate;
-mod records;
-mod text;
 
 pub use compare::equal;
 pub use instant::instant;
-
-pub(crate) use cast::whole;
 
 /// A row whose evaluation fails.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -78,26 +72,53 @@ pub struct Evaluated {
     pub batch: Batch,
     /// A column for each expression, as long as the batch.
     pub columns: Vec<Arc<Column>>,
-    /// A row failed: the operator has ended (choice C-FAIL).
-    pub ended: bool,
+    /// The timestamp of the first row that failed: the operator has ended (choice C-FAIL).
+    pub failed: Option<i64>,
 }
 
 /// The values of several expressions. Where a row fails, the failure is noted in the context at the row's
-/// timestamp, and the rows stamped before it remain.
+/// timestamp, and the rows stamped before it remain. Rows that fail and do not count are left out.
 pub fn evaluate_all(exprs: &[&Expr], batch: Batch, context: &mut Context) -> Evaluated {
     let mut faults = Faults::default();
     let scope = Scope::whole(&batch);
     let columns: Vec<Arc<Column>> =
         exprs.iter().map(|expr| scope.eval(expr, &mut faults).into_column(batch.len())).collect();
-    let Some(fault) = faults.first else { return Evaluated { batch, columns, ended: false } };
+    let Some(fault) = faults.first else { return Evaluated { batch, columns, failed: None } };
+    let at = batch.timestamps[fault.row];
+    if !context.counts(at) {
+        let marks: Vec<Vec<bool>> = exprs.iter().map(|expr| evaluate_leniently(expr, &batch).1).collect();
+        return evaluate_all(exprs, without(&batch, &marks, context), context);
+    }
     let kept = note(&fault, &batch, context);
     let columns = columns.into_iter().map(|column| shortened(column, kept)).collect();
-    Evaluated { batch: batch.truncated(kept), columns, ended: true }
+    Evaluated { batch: batch.truncated(kept), columns, failed: Some(at) }
+}
+
+/// The rows but those for which the predicate fails without that counting.
+pub fn spared(predicate: &Predicate, batch: Batch, context: &Context) -> Batch {
+    if batch.timestamps.first().is_none_or(|&first| context.counts(first)) {
+        return batch;
+    }
+    let mut faults = Faults { marks: Some(Vec::new()), ..Faults::default() };
+    Scope::whole(&batch).holds(predicate, &mut faults);
+    match faults.first {
+        Some(_) => without(&batch, &[faults.marks.unwrap_or_default()], context),
+        None => batch,
+    }
+}
+
+/// The rows but those that are marked in one of the lists and do not count.
+fn without(batch: &Batch, marks: &[Vec<bool>], context: &Context) -> Batch {
+    let failed = |row: usize| marks.iter().any(|marks| marks.get(row).copied().unwrap_or(false));
+    let kept = |row: usize| context.counts(batch.timestamps[row]) || !failed(row);
+    let rows: Vec<u32> = (0..batch.len() as u32).filter(|&row| kept(row as usize)).collect();
+    batch.gather(&rows)
 }
 
 /// For which rows a predicate holds; failures as in [`evaluate_all`]. The batch comes back shortened, and
 /// whether the operator has ended.
 pub fn holds_all(predicate: &Predicate, batch: Batch, context: &mut Context) -> (Batch, Vec<bool>, bool) {
+    let batch = spared(predicate, batch, context);
     let mut faults = Faults::default();
     let mut held = Scope::whole(&batch).holds(predicate, &mut faults);
     let Some(fault) = faults.first else { return (batch, held, false) };
@@ -232,13 +253,6 @@ impl<'a> Scope<'a> {
                 self.zip(&[operand], faults, |v| match cast::cast(&v[0], *to) {
                     Err(_) if *lenient => Ok(Value::Null),
                     result => result,
-                })
-            }
-            Expr::Record(members) => {
-                let operands: Vec<Operand> = members.iter().map(|(_, e)| self.eval(e, faults)).collect();
-                self.zip(&operands, faults, |values| {
-                    let named = members.iter().map(|(name, _)| name.clone()).zip(values.iter().cloned());
-                    Ok(Value::Record(Arc::new(named.collect())))
                 })
             }
             Expr::Call(Function::Coalesce, arguments) => self.coalesce(arguments, faults),

@@ -38,6 +38,8 @@ pub struct Read {
     pub slots: Vec<u32>,
     /// The values of each lane.
     pub measures: Vec<Measures>,
+    /// So many rows at the front in which no failure counts: they may hold anything, and are not checked.
+    pub passed: usize,
     /// A row behind these failed, at this tick; it is noted in the context.
     pub failed: Option<i64>,
 }
@@ -53,12 +55,24 @@ impl Grouping {
     pub fn read(&mut self, batch: &Batch, keep: impl Fn(i64) -> bool, context: &mut Context) -> Read {
         let exprs: Vec<&Expr> = self.keys.iter().chain(self.calls.arguments()).collect();
         let evaluated = evaluate_all(&exprs, batch.clone(), context);
-        // Where a row failed, its timestamp is the first one that is missing.
-        let mut failed = evaluated.ended.then(|| batch.timestamps[evaluated.batch.len()]);
+        let mut failed = evaluated.failed;
         let (mut timestamps, mut columns) = (evaluated.batch.timestamps, evaluated.columns);
         let kept: Vec<u32> =
             (0..timestamps.len() as u32).filter(|&row| keep(timestamps[row as usize])).collect();
         if kept.len() < timestamps.len() {
+            timestamps = kept.iter().map(|&row| timestamps[row as usize]).collect();
+            columns.iter_mut().for_each(|column| *column = column.gather(&kept).into());
+        }
+        let refuses = |row: u32| {
+            let lanes = columns[self.keys.len()..].iter().enumerate();
+            lanes
+                .map(|(lane, column)| self.calls.refuse(lane, &column.value(row as usize)))
+                .any(|r| r.is_some())
+        };
+        if timestamps.first().is_some_and(|&first| !context.counts(first)) {
+            let kept: Vec<u32> = (0..timestamps.len() as u32)
+                .filter(|&row| context.counts(timestamps[row as usize]) || !refuses(row))
+                .collect();
             timestamps = kept.iter().map(|&row| timestamps[row as usize]).collect();
             columns.iter_mut().for_each(|column| *column = column.gather(&kept).into());
         }
@@ -80,7 +94,8 @@ impl Grouping {
         self.slots.assign(&columns[..self.keys.len()], timestamps.len(), &mut slots);
         let arguments = columns[self.keys.len()..].iter().enumerate();
         let measures = arguments.map(|(lane, column)| self.calls.measure(lane, column).0).collect();
-        Read { timestamps, slots, measures, failed }
+        let passed = context.passed(&timestamps);
+        Read { timestamps, slots, measures, passed, failed }
     }
 }
 
@@ -92,6 +107,17 @@ pub struct Rows {
     batches: Vec<Batch>,
 }
 
+/// A failure that counts was noted: the operator gives nothing any more (choice C-FAIL).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ended;
+
+/// What noting a failure leaves behind.
+impl From<()> for Ended {
+    fn from((): ()) -> Ended {
+        Ended
+    }
+}
+
 impl Rows {
     /// None yet.
     pub fn new(grouping: &Grouping) -> Rows {
@@ -99,10 +125,12 @@ impl Rows {
         Rows { timestamps: Vec::new(), builders: builders(width), batches: Vec::new() }
     }
 
-    /// Appends the rows of the slots, which are in the order of their keys, stamped `end`.
+    /// Appends the rows of the slots, which are in the order of their keys, stamped `end`; none of them where
+    /// one fails and that does not count.
     ///
     /// # Errors
-    /// A result outside its type's range: nothing may be appended any more, and nothing stamped `end` was.
+    /// A result outside its type's range, which is noted: nothing may be appended any more, and nothing stamped
+    /// `end` was.
     pub fn push(
         &mut self,
         end: i64,
@@ -110,9 +138,17 @@ impl Rows {
         state: &State,
         slots: &[u32],
         extremes: Option<&dyn Fn(usize, u32) -> Extremes>,
-    ) -> Result<(), String> {
+        context: &mut Context,
+    ) -> Result<(), Ended> {
         let (keys, calls) = self.builders.split_at_mut(grouping.keys.len());
-        state.emit(&grouping.calls, slots, calls, extremes)?;
+        if let Err(message) = state.emit(&grouping.calls, slots, calls, extremes) {
+            if context.counts(end) {
+                context.fail(Timestamp(end), message);
+                return Err(Ended);
+            }
+            self.flush();
+            return Ok(());
+        }
         grouping.slots.emit(slots, keys);
         self.timestamps.resize(self.timestamps.len() + slots.len(), end);
         if self.timestamps.len() >= BATCH_ROWS {
@@ -129,6 +165,7 @@ impl Rows {
 
     fn flush(&mut self) {
         if self.timestamps.is_empty() {
+            self.builders = builders(self.builders.len());
             return;
         }
         let fresh = builders(self.builders.len());

@@ -21,7 +21,7 @@ use crate::batch::{Context, Slice};
 use crate::calls::Refused;
 use crate::codec::{Corrupt, Reader, Writer};
 use crate::extremes::{Extremes, Queues};
-use crate::grouping::{Grouping, Read, Rows, end_of, read_option, read_ticks, text, write_option};
+use crate::grouping::{Ended, Grouping, Read, Rows, end_of, read_option, read_ticks, text, write_option};
 use crate::operator::Operator;
 use crate::plant::{Plant, Plants};
 use crate::slots::NONE;
@@ -50,8 +50,6 @@ pub struct Hopping {
     total: State,
     /// Extremes of the sealed panes, for the lanes that ask for them.
     queues: Vec<(usize, Queues)>,
-    /// Lanes whose values must go with those of the sealed panes.
-    compared: Vec<usize>,
     ended: bool,
     plants: Plants,
 }
@@ -71,8 +69,7 @@ impl Hopping {
             Window::Hopping { size, hop, offset } => (size.0, hop.0, offset.0),
             other => unreachable!("a {} window is no hopping window", other.name()),
         };
-        let mut grouping = Grouping::new(op);
-        grouping.calls = grouping.calls.pruning();
+        let grouping = Grouping::new(op);
         Hopping {
             size,
             hop,
@@ -89,7 +86,6 @@ impl Hopping {
                 .into_iter()
                 .map(|lane| (lane, Queues::default()))
                 .collect(),
-            compared: grouping.calls.compared_lanes(),
             grouping,
             ended: false,
             plants,
@@ -103,12 +99,12 @@ impl Hopping {
         self.queues.iter_mut().for_each(|(_, queues)| queues.fit(slots));
     }
 
-    fn advance(&mut self, inputs: &[&Slice], rows: &mut Rows, context: &mut Context) -> Result<(), ()> {
+    fn advance(&mut self, inputs: &[&Slice], rows: &mut Rows, context: &mut Context) -> Result<(), Ended> {
         for batch in inputs[0].batches.iter().filter(|batch| !batch.is_empty()) {
             if self.size / self.hop > WINDOWS_MAX {
                 let message = format!("an event would be in more than {WINDOWS_MAX} windows");
                 context.fail(Timestamp(batch.timestamps[0]), message);
-                return Err(());
+                return Err(Ended);
             }
             let (size, hop, offset) = (self.size, self.hop, self.offset);
             let inside = |ticks| end_of(ticks, hop, offset) - size < ticks;
@@ -117,14 +113,14 @@ impl Hopping {
             self.take(&read, rows, context)?;
             if let Some(at) = read.failed {
                 self.close(at, rows, context)?;
-                return Err(());
+                return Err(Ended);
             }
         }
         self.close(inputs[0].until.0, rows, context)
     }
 
     /// Adds rows pane by pane, closing the windows that end before them.
-    fn take(&mut self, read: &Read, rows: &mut Rows, context: &mut Context) -> Result<(), ()> {
+    fn take(&mut self, read: &Read, rows: &mut Rows, context: &mut Context) -> Result<(), Ended> {
         let mut local = vec![NONE; read.slots.len()];
         let mut from = 0;
         while from < read.timestamps.len() {
@@ -159,8 +155,10 @@ impl Hopping {
         pane.state.fit(pane.slots.len());
         // A value must go with the sealed panes of the next window, too: all others it is in reach less
         // far back (C-MINMAX).
-        let mut refused = pane.state.add(&self.grouping.calls, local, &read.measures, range.clone()).err();
-        for &lane in &self.compared {
+        let (calls, measures) = (&self.grouping.calls, &read.measures);
+        let mut refused = pane.state.add(calls, local, measures, range.clone(), read.passed).err();
+        let asked = range.start.max(read.passed)..range.end;
+        for &(lane, _) in &self.queues {
             if read.measures[lane].ints().is_some() && self.total.is_ints(lane) {
                 continue;
             }
@@ -169,7 +167,7 @@ impl Hopping {
                 let checked = self.total.check_mix(&self.grouping.calls, lane, read.slots[row], &value);
                 checked.err().map(|message| Refused { row, message })
             };
-            refused = refused.into_iter().chain(range.clone().find_map(check)).min_by_key(|r| r.row);
+            refused = refused.into_iter().chain(asked.clone().find_map(check)).min_by_key(|r| r.row);
         }
         refused.map_or(Ok(()), Err)
     }
@@ -192,15 +190,14 @@ impl Hopping {
     ///
     /// # Errors
     /// A result outside its range fails at the window end (C-SUM); it is noted.
-    fn close(&mut self, until: i64, rows: &mut Rows, context: &mut Context) -> Result<(), ()> {
+    fn close(&mut self, until: i64, rows: &mut Rows, context: &mut Context) -> Result<(), Ended> {
         while let Some(end) = self.next.filter(|&end| end < until) {
             self.seal();
             let total = &self.total;
             let order = self.grouping.slots.order().iter().copied();
             let used: Vec<u32> = order.filter(|&slot| total.rows(slot) > 0).collect();
             let extremes = |lane, slot| all(&self.queues, lane, slot);
-            let pushed = rows.push(end, &self.grouping, &self.total, &used, Some(&extremes));
-            pushed.map_err(|message| context.fail(Timestamp(end), message))?;
+            rows.push(end, &self.grouping, &self.total, &used, Some(&extremes), context)?;
             self.evict(end + self.hop - self.size);
             self.next = (!self.sealed.is_empty()).then_some(end + self.hop);
             self.grouping.sweep(used.len(), |slot| self.total.rows(slot) > 0);

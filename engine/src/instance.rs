@@ -20,8 +20,6 @@ use crate::operator::Operator;
 use crate::ordering::Source;
 use crate::output::Output;
 use crate::plant::Plants;
-use crate::reference::References;
-use crate::setup::Setup;
 
 /// What a call gives.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,7 +37,6 @@ pub struct Instance {
     pub(crate) ordering: Ordering,
     pub(crate) output_from: Timestamp,
     pub(crate) plants: Plants,
-    pub(crate) references: Arc<References>,
     pub(crate) stages: Vec<Stage>,
     outputs: Vec<Output>,
     /// Next offset to read of each partition.
@@ -70,17 +67,22 @@ pub(crate) enum Work {
 impl Instance {
     /// The shard with empty state: it has read nothing and gives rows stamped at or after `output_from`.
     pub fn new(plan: Arc<Plan>, shard: Shard, ordering: Ordering, output_from: Timestamp) -> Instance {
-        Setup::new(plan, shard, ordering).start(output_from)
+        Instance::planted(plan, shard, ordering, output_from, Plants::none())
     }
 
-    pub(crate) fn planted(setup: Setup, output_from: Timestamp, plants: Plants) -> Instance {
-        let Setup { plan, shard, ordering, references } = setup;
+    pub(crate) fn planted(
+        plan: Arc<Plan>,
+        shard: Shard,
+        ordering: Ordering,
+        output_from: Timestamp,
+        plants: Plants,
+    ) -> Instance {
         let nodes = plan.nodes_of(&shard.outputs);
         let place = |id: NodeId| nodes.iter().position(|&n| n == id).expect("a node's inputs are needed too");
         let stage = |&id: &NodeId| {
             let node = &plan.nodes[id];
             let spared = |&input: &NodeId| (!build::passes_key(&node.op)).then(|| build::width(&plan, input));
-            let work = match (&node.op, build::build(&plan, id, &references, plants)) {
+            let work = match (&node.op, build::build(&plan, id, plants)) {
                 (_, Some(operator)) => Work::Operator(operator),
                 (Op::Source(source), None) => {
                     let mine = shard.reads.iter().filter(|(input, _)| *input == source.input);
@@ -107,7 +109,6 @@ impl Instance {
             ordering,
             output_from,
             plants,
-            references,
             stages,
             outputs,
             positions,
@@ -132,12 +133,10 @@ impl Instance {
             *position = last.offset + 1;
         }
         let mut dropped = Vec::new();
-        let mut context = Context { failure: self.failure.take() };
         for source in self.sources_of(input) {
             source.feed(partition, entries, &mut dropped);
-            context.join(source.take_failure());
         }
-        self.failure = context.failure;
+        self.note_failures();
         Ok(self.advance(dropped))
     }
 
@@ -166,12 +165,9 @@ impl Instance {
         let mut sources = self.sources_of(input);
         let source = sources.next().expect("a shard reads what its sources read");
         source.feed_columns(partition, first_offset, arrivals, columns, &mut dropped);
-        let failure = source.take_failure();
         assert!(sources.next().is_none(), "columns are fed to a single Source node");
         drop(sources);
-        let mut context = Context { failure: self.failure.take() };
-        context.join(failure);
-        self.failure = context.failure;
+        self.note_failures();
         Ok(self.advance(dropped))
     }
 
@@ -232,6 +228,17 @@ impl Instance {
         })
     }
 
+    /// Learns what the sources failed with when they were fed.
+    fn note_failures(&mut self) {
+        for stage in &mut self.stages {
+            let Work::Source(source) = &mut stage.work else { continue };
+            let Some(failure) = source.take_failure() else { continue };
+            if self.failure.as_ref().is_none_or(|known| failure.at < known.at) {
+                self.failure = Some(failure);
+            }
+        }
+    }
+
     /// Steps, if no row is awaited below a later instant than before (rule 3.8).
     fn advance(&mut self, dropped: Vec<Dropped>) -> Produced {
         let watermark = |stage: &Stage| match &stage.work {
@@ -247,7 +254,7 @@ impl Instance {
     /// Every node takes one step; the rows of the outputs are given.
     fn step(&mut self, until: Timestamp, dropped: Vec<Dropped>) -> Produced {
         self.frontier = until;
-        let mut context = Context { failure: self.failure.take() };
+        let mut context = Context { failure: self.failure.take(), from: self.output_from };
         let mut slices: Vec<Slice> = Vec::with_capacity(self.stages.len());
         for stage in &mut self.stages {
             let slice = stage.step(until, &slices, &mut context);

@@ -28,7 +28,7 @@ use crate::operator::Operator;
 use crate::plant::{Plant, Plants};
 use crate::slots::{NONE, Slots};
 
-pub(crate) mod equate;
+mod equate;
 mod shape;
 mod side;
 
@@ -68,6 +68,8 @@ pub struct Join {
     /// The first failure of ON; told when all rows in front of it are out.
     failed: Option<(i64, String)>,
     ended: bool,
+    /// What fails before it is no failure of the job; the context says so at each step.
+    counts_from: i64,
     plants: Plants,
 }
 
@@ -102,6 +104,7 @@ impl Join {
             pending: VecDeque::new(),
             failed: None,
             ended: false,
+            counts_from: i64::MIN,
             plants,
         }
     }
@@ -165,10 +168,15 @@ impl Join {
 
     /// The rows whose keys can be evaluated; one that cannot fails the job and counts as absent (C-FAIL).
     fn without_failed(&mut self, side: usize, batch: Batch) -> Batch {
-        let faults: Vec<Fault> =
-            self.keys[side].iter().filter_map(|key| evaluate(key, &batch).err()).collect();
-        let Some(fault) = faults.into_iter().min_by_key(|fault| fault.row) else { return batch };
-        self.fail(batch.timestamps[fault.row], fault.message);
+        let keys = &self.keys[side];
+        let first = |batch: &Batch| {
+            keys.iter().filter_map(|key| evaluate(key, batch).err()).min_by_key(|fault| fault.row)
+        };
+        if first(&batch).is_none() {
+            return batch;
+        }
+        let failed = self.first_that_counts(&batch, first);
+        failed.into_iter().for_each(|(at, message)| self.fail(at, message));
         let marks: Vec<Vec<bool>> =
             self.keys[side].iter().map(|key| evaluate_leniently(key, &batch).1).collect();
         let sound = |row: &u32| !marks.iter().any(|marks| marks.get(*row as usize).is_some_and(|&mark| mark));
@@ -176,9 +184,21 @@ impl Join {
         batch.gather(&sound)
     }
 
-    /// Notes a failure; the earliest is kept.
+    /// The first failure that counts of a batch in order of time: one that does not may stand before it.
+    fn first_that_counts(
+        &self,
+        batch: &Batch,
+        first: impl Fn(&Batch) -> Option<Fault>,
+    ) -> Option<(i64, String)> {
+        let passed = batch.timestamps.partition_point(|&at| at < self.counts_from);
+        let rows: Vec<u32> = (passed as u32..batch.len() as u32).collect();
+        let fault = first(&batch.gather(&rows))?;
+        Some((batch.timestamps[passed + fault.row], fault.message))
+    }
+
+    /// Notes a failure; the earliest that counts is kept.
     fn fail(&mut self, at: i64, message: String) {
-        if self.failed.as_ref().is_none_or(|(known, _)| at < *known) {
+        if at >= self.counts_from && self.failed.as_ref().is_none_or(|(known, _)| at < *known) {
             self.failed = Some((at, message));
         }
     }
@@ -295,8 +315,9 @@ impl Join {
         let on = if self.merged { &self.asked } else { &self.op.on }.clone();
         let mut held = match holds(&on, &batch) {
             Ok(held) => held,
-            Err(fault) => {
-                self.fail(batch.timestamps[fault.row], fault.message);
+            Err(_) => {
+                let failed = self.first_that_counts(&batch, |batch| holds(&on, batch).err());
+                failed.into_iter().for_each(|(at, message)| self.fail(at, message));
                 // A pair whose ON fails is no match. What follows still decides which of the left rows
                 // stamped before the failure have partners.
                 let one = Expr::Case(
@@ -401,7 +422,7 @@ impl Join {
 
     /// The rows of a side that a checkpoint keeps.
     fn kept(&self, side: usize) -> Vec<usize> {
-        if side == 1 && self.plants.is(Plant::JoinSideLost) {
+        if self.plants.is(Plant::JoinSideLost) {
             return Vec::new();
         }
         let again = side == 0 && self.plants.is(Plant::LeftJoinNullTwice);
@@ -480,6 +501,7 @@ impl Operator for Join {
         if self.ended {
             return Slice::empty(Timestamp::MAX);
         }
+        self.counts_from = context.from.0;
         for (side, input) in inputs.iter().enumerate().take(2) {
             self.ahead[side].extend(input.batches.iter().filter(|batch| !batch.is_empty()).cloned());
             self.until[side] = input.until;

@@ -10,7 +10,7 @@ use rewindow_query::expr::{Expr, Predicate};
 
 use crate::batch::{Batch, Context, Slice};
 use crate::column::Column;
-use crate::eval::{evaluate_all, holds_all};
+use crate::eval::{evaluate_all, holds_all, spared};
 use crate::slots::Slots;
 
 /// A batch made ready.
@@ -38,8 +38,10 @@ pub fn read(
     context: &mut Context,
 ) -> Read {
     let exprs: Vec<&Expr> = partition.iter().chain(arguments.iter().copied()).collect();
-    let evaluated = evaluate_all(&exprs, batch.clone(), context);
-    let (mut batch, mut ended) = (evaluated.batch, evaluated.ended);
+    // First, so that WHEN leaves no row out of those the other columns were made for.
+    let batch = when.map_or_else(|| batch.clone(), |when| spared(when, batch.clone(), context));
+    let evaluated = evaluate_all(&exprs, batch, context);
+    let (mut batch, mut ended) = (evaluated.batch, evaluated.failed.is_some());
     let mut columns = evaluated.columns;
     let when = when.map(|when| {
         let (rest, held, failed) = holds_all(when, std::mem::take(&mut batch), context);

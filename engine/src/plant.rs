@@ -4,6 +4,9 @@
 //! without the feature `plant` a [`Plants`] is empty, has no size, and [`Plants::is`] is never true, so
 //! the shipped engine contains none of them.
 
+use rewindow_query::Span;
+use rewindow_query::plan::{Op, Plan};
+
 /// A bug that can be switched on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub enum Plant {
@@ -43,16 +46,10 @@ pub enum Plant {
     LastStateNotSaved,
     /// ISFIRST forgets over a restore that an interval already had its first row.
     IsFirstForgets,
-    /// A session cut at a check point, without events since, is not in the checkpoint.
-    SessionIndexLost,
-    /// A session that goes on from a check point is restored as if it had begun behind it.
-    SessionRestartParity,
-    /// Starts of patterns whose match is not decided are not in the checkpoint.
-    MatchPartialLost,
 }
 
 /// Every plant with its name and what it is.
-const TABLE: [(Plant, &str, &str); 21] = [
+const TABLE: [(Plant, &str, &str); 18] = [
     (
         Plant::CheckpointForgetsWatermark,
         "checkpoint-forgets-watermark",
@@ -91,17 +88,6 @@ const TABLE: [(Plant, &str, &str); 21] = [
     (Plant::LagStateNotSaved, "lag-state-not-saved", "what LAG looks back at is not in the checkpoint"),
     (Plant::LastStateNotSaved, "last-state-not-saved", "what LAST looks back at is not in the checkpoint"),
     (Plant::IsFirstForgets, "isfirst-forgets", "ISFIRST forgets that an interval already had its first row"),
-    (
-        Plant::SessionIndexLost,
-        "session-index-lost",
-        "sessions cut at a check point and empty since are not in the checkpoint",
-    ),
-    (
-        Plant::SessionRestartParity,
-        "session-restart-parity",
-        "a session going on from a check point is restored as if it had begun behind it",
-    ),
-    (Plant::MatchPartialLost, "match-partial-lost", "undecided starts of patterns are not in the checkpoint"),
 ];
 
 impl Plant {
@@ -122,6 +108,49 @@ impl Plant {
     /// What is wrong with it switched on.
     pub fn about(self) -> &'static str {
         self.entry().2
+    }
+
+    /// What a query or its events must have for the bug to do anything, in words; `None` where any will do.
+    pub fn needs(self) -> Option<&'static str> {
+        Some(match self {
+            Plant::CheckpointForgetsWatermark
+            | Plant::OffsetOneTooFar
+            | Plant::OffsetOneShort
+            | Plant::PendingRowsLost
+            | Plant::RetentionGapSilent
+            | Plant::RestartUsesCheckpoint
+            | Plant::IdlePartitionForgotten => return None,
+            Plant::ReplayIgnoresEarlyLimit => "events stamped ahead of their arrival",
+            Plant::ReplayTooShort => "an operator that looks back",
+            Plant::TumblingWindowLost => "a tumbling window",
+            Plant::HoppingPanesLost => "a hopping window",
+            Plant::SlidingExpiryLost => "a sliding window",
+            Plant::LeftJoinNullTwice | Plant::LeftJoinMatchForgotten => "a left join",
+            Plant::JoinSideLost => "a join",
+            Plant::LagStateNotSaved => "LAG",
+            Plant::LastStateNotSaved => "LAST with WHEN",
+            Plant::IsFirstForgets => "ISFIRST",
+        })
+    }
+
+    /// Whether the plan has what the bug needs; of the events it says nothing.
+    pub fn can_show(self, plan: &Plan) -> bool {
+        let any = |has: fn(&Op) -> bool| plan.nodes.iter().any(|node| has(&node.op));
+        match self {
+            Plant::ReplayTooShort => (0..plan.nodes.len()).any(|node| plan.lookback_of(node) > Span::ZERO),
+            Plant::TumblingWindowLost => any(|op| op.name() == "tumbling"),
+            Plant::HoppingPanesLost => any(|op| op.name() == "hopping"),
+            Plant::SlidingExpiryLost => any(|op| op.name() == "sliding"),
+            Plant::LeftJoinNullTwice | Plant::LeftJoinMatchForgotten => {
+                any(|op| matches!(op, Op::Join(join) if join.left_outer))
+            }
+            Plant::JoinSideLost => any(|op| matches!(op, Op::Join(_))),
+            Plant::LagStateNotSaved => any(|op| matches!(op, Op::Lag(_))),
+            // Without WHEN it finds the row itself, whatever else it remembers.
+            Plant::LastStateNotSaved => any(|op| matches!(op, Op::Last(last) if last.when.is_some())),
+            Plant::IsFirstForgets => any(|op| matches!(op, Op::IsFirst(_))),
+            _ => true,
+        }
     }
 
     /// The plant of that name.
@@ -175,6 +204,21 @@ mod tests {
             assert_eq!(Plant::parse(plant.name()), Some(plant));
         }
         assert_eq!(Plant::parse("nothing"), None);
+    }
+
+    #[test]
+    fn a_plant_that_needs_an_operator_can_show_only_where_there_is_one() {
+        let plain = rewindow_query::analyse("SELECT a FROM s TIMESTAMP BY t WHERE a > 1", None).unwrap();
+        for plant in Plant::all() {
+            let any = plant.needs().is_none() || plant == Plant::ReplayIgnoresEarlyLimit;
+            assert_eq!(plant.can_show(&plain), any, "{}", plant.name());
+        }
+        let query = |text: &str| rewindow_query::analyse(text, None).unwrap();
+        let last = |when: &str| query(&format!("SELECT LAST(a) OVER (LIMIT DURATION(hour, 1){when}) FROM s"));
+        assert!(Plant::LastStateNotSaved.can_show(&last(" WHEN a > 1")));
+        assert!(!Plant::LastStateNotSaved.can_show(&last("")));
+        let join = query("SELECT l.a FROM s l JOIN r ON DATEDIFF(hour, l, r) BETWEEN 0 AND 1");
+        assert!(Plant::JoinSideLost.can_show(&join) && !Plant::LeftJoinNullTwice.can_show(&join));
     }
 
     #[test]

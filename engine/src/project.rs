@@ -42,7 +42,7 @@ impl Operator for Project {
             let (Batch { timestamps, columns: old }, mut columns) = (evaluated.batch, evaluated.columns);
             columns.extend_from_slice(&old[self.carry.clone()]);
             out.batches.push(Batch { timestamps, columns });
-            if evaluated.ended {
+            if evaluated.failed.is_some() {
                 out.until = Timestamp::MAX;
                 break;
             }

@@ -14,7 +14,7 @@ use rewindow_query::Value;
 
 use crate::column::{Column, ColumnBuilder, Data};
 
-/// The slot of a row that has none, see [`Slots::find`].
+/// The slot of a row that has none.
 pub const NONE: u32 = u32::MAX;
 
 /// Keys and their slots.
@@ -117,16 +117,6 @@ impl Slots {
             NONE => self.insert_tuple(hash, key.into()),
             slot => slot,
         }
-    }
-
-    /// The slot of a key, if it has one.
-    pub fn find_key(&self, key: &[Value]) -> Option<u32> {
-        let slot = match (&self.keys, key) {
-            (Keys::Ints(_), [Value::Int(int)]) => self.table.find(*int as u64, |_| true),
-            (Keys::Ints(_), _) => NONE,
-            (Keys::Tuples(_), key) => self.find_hashed(hash_key(key), |known| known == key),
-        };
-        (slot != NONE).then_some(slot)
     }
 
     /// The key of a slot.

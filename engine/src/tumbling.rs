@@ -1,5 +1,4 @@
-//! Tumbling window (rule 4.6): windows `(end - size, end]` with ends at `k * size + offset`; and the snapshot
-//! window (rule 4.10), which is one of a single tick.
+//! Tumbling window (rule 4.6): windows `(end - size, end]` with ends at `k * size + offset`.
 //!
 //! Rows come in the order of their timestamps, so one window is open at a time. Batches are cut at window
 //! ends, no event is tested. A window closes when the frontier is past its end (A-WATERMARK-CLOSE). Knows
@@ -17,7 +16,7 @@ use rewindow_query::plan::{Group, Window};
 use crate::aggregate::State;
 use crate::batch::{Context, Slice};
 use crate::codec::{Corrupt, Reader, Writer};
-use crate::grouping::{Grouping, Rows, end_of, read_option, text, write_option};
+use crate::grouping::{Ended, Grouping, Rows, end_of, read_option, text, write_option};
 use crate::operator::Operator;
 use crate::plant::{Plant, Plants};
 
@@ -35,15 +34,13 @@ pub struct Tumbling {
 }
 
 impl Tumbling {
-    /// Of a grouping whose window is tumbling or snapshot.
+    /// Of a grouping whose window is tumbling.
     pub fn new(op: &Group, plants: Plants) -> Tumbling {
         let (size, offset) = match op.window {
             Window::Tumbling { size, offset } => (size.0, offset.0),
-            Window::Snapshot => (1, 0),
             other => unreachable!("a {} window is no tumbling window", other.name()),
         };
-        let mut grouping = Grouping::new(op);
-        grouping.calls = grouping.calls.pruning();
+        let grouping = Grouping::new(op);
         let state = State::new(&grouping.calls);
         Tumbling { grouping, state, size, offset, end: None, ended: false, plants }
     }
@@ -52,19 +49,18 @@ impl Tumbling {
     ///
     /// # Errors
     /// A result outside its range fails at the window end (C-SUM); it is noted.
-    fn close(&mut self, until: i64, rows: &mut Rows, context: &mut Context) -> Result<(), ()> {
+    fn close(&mut self, until: i64, rows: &mut Rows, context: &mut Context) -> Result<(), Ended> {
         let Some(end) = self.end.take_if(|end| *end < until) else { return Ok(()) };
         let state = &self.state;
         let used: Vec<u32> =
             self.grouping.slots.order().iter().copied().filter(|&slot| state.rows(slot) > 0).collect();
-        let pushed = rows.push(end, &self.grouping, &self.state, &used, None);
-        pushed.map_err(|message| context.fail(Timestamp(end), message))?;
+        rows.push(end, &self.grouping, &self.state, &used, None, context)?;
         self.grouping.sweep(used.len(), |slot| self.state.rows(slot) > 0);
         used.iter().for_each(|&slot| self.state.clear(slot));
         Ok(())
     }
 
-    fn advance(&mut self, inputs: &[&Slice], rows: &mut Rows, context: &mut Context) -> Result<(), ()> {
+    fn advance(&mut self, inputs: &[&Slice], rows: &mut Rows, context: &mut Context) -> Result<(), Ended> {
         for batch in &inputs[0].batches {
             let read = self.grouping.read(batch, |_| true, context);
             self.state.fit(self.grouping.slots.len());
@@ -74,14 +70,16 @@ impl Tumbling {
                 self.close(end, rows, context)?;
                 self.end = Some(end);
                 let to = from + read.timestamps[from..].partition_point(|&timestamp| timestamp <= end);
-                self.state.add(&self.grouping.calls, &read.slots, &read.measures, from..to).map_err(
-                    |refused| context.fail(Timestamp(read.timestamps[refused.row]), refused.message),
-                )?;
+                let (calls, measures) = (&self.grouping.calls, &read.measures);
+                let added = self.state.add(calls, &read.slots, measures, from..to, read.passed);
+                added.map_err(|refused| {
+                    context.fail(Timestamp(read.timestamps[refused.row]), refused.message);
+                })?;
                 from = to;
             }
             if let Some(at) = read.failed {
                 self.close(at, rows, context)?;
-                return Err(());
+                return Err(Ended);
             }
         }
         self.close(inputs[0].until.0, rows, context)

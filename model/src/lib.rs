@@ -9,17 +9,14 @@
 //! (choice C-ORDER).
 
 mod aggregate;
-mod apply;
 mod arithmetic;
 mod cast;
-mod collect;
 mod dates;
 mod eval;
 mod exact;
 mod fact;
 mod filter;
 mod functions;
-mod geo;
 mod group;
 pub mod guarantee;
 mod hopping;
@@ -28,19 +25,9 @@ mod join;
 mod lag;
 mod last;
 mod like;
-mod match_;
-mod numbers;
 mod ordering;
-mod over;
-mod percentile;
 mod project;
-mod records;
-mod reference;
-mod session;
 mod sliding;
-mod snapshot;
-mod terms;
-mod text;
 mod tumbling;
 mod union;
 
@@ -95,42 +82,40 @@ fn answer_of(
     for id in plan.nodes_of(&shard.outputs) {
         let node = &plan.nodes[id];
         let input = |i: usize| made[node.inputs[i]].as_slice();
-        made[id] = match &node.op {
-            Op::Source(source) => ordering::order(source, ordering, &entries, dropped, failures),
-            Op::Filter(predicate) => filter::filter(predicate, input(0), failures),
-            Op::Project(project) => project::project(project, input(0), failures),
+        let mut own = Failures::default();
+        let mut rows = match &node.op {
+            Op::Source(source) => ordering::order(source, ordering, &entries, dropped, &mut own),
+            Op::Filter(predicate) => filter::filter(predicate, input(0), &mut own),
+            Op::Project(project) => project::project(project, input(0), &mut own),
             Op::Group(group) => {
-                let members = group::members(group, input(0), failures);
+                let members = group::members(group, input(0), &mut own);
                 match group.window {
                     Window::Tumbling { size, offset } => {
-                        tumbling::tumbling(group, size, offset, &members, failures)
+                        tumbling::tumbling(group, size, offset, &members, &mut own)
                     }
                     Window::Hopping { size, hop, offset } => {
-                        hopping::hopping(group, size, hop, offset, &members, failures)
+                        hopping::hopping(group, size, hop, offset, &members, &mut own)
                     }
-                    Window::Sliding { size } => sliding::sliding(group, size, &members, failures),
-                    Window::Session { timeout, max } => {
-                        session::session(group, timeout, max, &members, failures)
-                    }
-                    Window::Snapshot => snapshot::snapshot(group, &members, failures),
+                    Window::Sliding { size } => sliding::sliding(group, size, &members, &mut own),
                 }
             }
             Op::Join(join) => {
                 let width = plan.nodes[node.inputs[1]].columns.len();
-                join::join(join, width, input(0), input(1), failures)
+                join::join(join, width, input(0), input(1), &mut own)
             }
-            Op::Lag(lag) => lag::lag(lag, input(0), failures),
-            Op::Last(last) => last::last(last, input(0), failures),
-            Op::IsFirst(isfirst) => isfirst::isfirst(isfirst, input(0), failures),
-            Op::Over(over) => over::over(over, input(0), failures),
-            Op::Apply(apply) => apply::apply(apply, input(0), failures),
-            Op::ReferenceJoin(join) => {
-                reference::reference(join, history.references.get(join.reference), input(0), failures)
-            }
-            Op::Match(matching) => match_::match_(matching, input(0), failures),
+            Op::Lag(lag) => lag::lag(lag, input(0), &mut own),
+            Op::Last(last) => last::last(last, input(0), &mut own),
+            Op::IsFirst(isfirst) => isfirst::isfirst(isfirst, input(0), &mut own),
             Op::Union => union::union(node.inputs.iter().map(|&id| made[id].as_slice())),
         };
-        debug_assert!(made[id].is_sorted_by_key(|fact| fact.timestamp), "rows are sorted by timestamp");
+        // An operator that failed gives no row from then on (choice C-FAIL). Entries that have no timestamp
+        // are none of the source's rows, which go on.
+        if let (Some(failure), false) = (&own.earliest, matches!(node.op, Op::Source(_))) {
+            rows.retain(|fact| fact.timestamp < failure.at);
+        }
+        own.earliest.into_iter().for_each(|failure| failures.add(failure));
+        debug_assert!(rows.is_sorted_by_key(|fact| fact.timestamp), "rows are sorted by timestamp");
+        made[id] = rows;
     }
     let rows = |&output: &usize| rows_of(plan, output, shard.partition, &made[plan.outputs[output].node]);
     shard.outputs.iter().flat_map(rows).collect()

@@ -42,16 +42,6 @@ pub enum Payload {
 pub struct History {
     /// The entries.
     pub entries: Vec<Entry>,
-    /// Reference data, in the order of the plan's references.
-    pub references: Vec<Reference>,
-}
-
-/// Reference data: versions, each in force from its time until the next one's (A-REF-VERSION); before the
-/// first there are no rows.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Reference {
-    /// (in force from, rows), sorted by time.
-    pub versions: Vec<(Timestamp, Vec<Arc<Record>>)>,
 }
 
 /// How a job treats events that are late or out of order (rule 3.4). The early limit is fixed.

@@ -9,10 +9,11 @@ use rewindow::budget::{self, Budget, ChosenSeed, Determinism, Seed, Stopwatch};
 use rewindow::campaign::{Broken, Campaign, Outcome};
 use rewindow::errors::Problem;
 use rewindow::job::Job;
-use rewindow::judge::{Kind, Truth, Verdict};
+use rewindow::judge::Truth;
 use rewindow::report::{Finding, Origin, Shrinking, first_difference};
-use rewindow::text::{count, number};
+use rewindow::text::{WIDTH, count, number, wrap};
 use rewindow::trial::{self, Maker};
+use rewindow_world::journal::Journal;
 use serde_json::json;
 
 use super::{Exit, Format, broken, run, screen, subject};
@@ -63,6 +64,7 @@ pub(super) fn check(arguments: &Arguments) -> Result<Exit, Problem> {
     let budget = given.or(Budget::from_environment()?);
     let make = subject::maker(arguments.plant.as_deref())?;
     let job = run::read_job(&arguments.job)?;
+    subject::can_show(arguments.plant.as_deref(), &job.query.plan)?;
     let seed = budget.seed_for(&job.name, job.folder())?;
     screen::remarks(&job.log.remarks);
     let text = arguments.format == Format::Text;
@@ -70,6 +72,8 @@ pub(super) fn check(arguments: &Arguments) -> Result<Exit, Problem> {
         super::print(&screen::header(&job, &seed))?;
     }
     let base = job.base();
+    // What no run could begin with is the job's mistake, and no refusal of the system under test.
+    Journal::of(&base, &job.query.plan).map_err(|error| Problem::of_case(&error, &arguments.job))?;
     let truth = Truth::of_plan(Arc::new(job.query.plan.clone()), &base);
     let campaign = Campaign {
         base: &base,
@@ -87,7 +91,13 @@ pub(super) fn check(arguments: &Arguments) -> Result<Exit, Problem> {
     let found = Found { job: &job, campaign: &campaign, seed: &seed, arguments, budget: &budget };
     let exit = match &outcome.broken {
         Some(broken) => found.broken(broken, watch)?,
-        None => found.held(&outcome)?,
+        None => {
+            let exit = found.held(&outcome)?;
+            if let Some(plant) = &arguments.plant {
+                super::note(&wrap(&format!("remark: {}", subject::not_found(plant)), WIDTH, 3));
+            }
+            exit
+        }
     };
     let per_second = outcome.summary.held as f64 / taken.as_secs_f64().max(1e-6);
     super::note(&format!(
@@ -129,6 +139,7 @@ impl Found<'_> {
         let cells = summary.cells.iter().map(|(&(output, fault), cell)| {
             json!({
                 "output": &*truth.plan.outputs[output].name, "operator": truth.operator(output),
+                "operators": truth.operators(output).iter().map(|(o, _)| *o).collect::<Vec<_>>(),
                 "fault": fault, "schedules": cell.schedules, "level": cell.level.name(),
             })
         });
@@ -160,20 +171,15 @@ impl Found<'_> {
         super::note(&format!("found in {:.1} s; shrinking", watch.elapsed().as_secs_f64()));
         let own = Truth::of_plan(self.campaign.truth.plan.clone(), &broken.case);
         let make: &Maker<'_> = self.campaign.subject;
-        // A failure is run twice before it is believed.
         let subject = make(&own.plan, &broken.case);
-        let (_, verdict) = trial::trial_twice(&own, &broken.case, subject.as_ref());
-        let breach = match verdict {
-            Verdict::Broken(breach) => *breach,
-            Verdict::Held(_) => broken.breach.clone(),
-        };
+        let (_, breach) = trial::confirm(&own, &broken.case, &broken.breach, subject.as_ref());
         let before = watch.elapsed();
         let shrunk = trial::shrink_trial(&own, &broken.case, &breach, make, TRIES_MAX);
         super::note(&format!("shrunk in {:.1} s", (watch.elapsed() - before).as_secs_f64()));
         let truth = Truth::of_plan(own.plan.clone(), &shrunk.case);
         let subject = make(&truth.plan, &shrunk.case);
-        let (run, _) = trial::trial_twice(&truth, &shrunk.case, subject.as_ref());
-        let state = first_difference(&truth, &shrunk.case, &shrunk.breach, subject.as_ref());
+        let (run, breach) = trial::confirm(&truth, &shrunk.case, &shrunk.breach, subject.as_ref());
+        let state = first_difference(&truth, &shrunk.case, &breach, subject.as_ref());
         let origin = Origin {
             driver: "random search".to_owned(),
             seed: Some(self.seed.number),
@@ -183,7 +189,7 @@ impl Found<'_> {
             case: &shrunk.case,
             truth: &truth,
             run: &run,
-            breach: &shrunk.breach,
+            breach: &breach,
             origin: &origin,
             shrinking: Some(Shrinking::from(&shrunk)),
             state: state.as_ref(),
@@ -201,11 +207,7 @@ impl Found<'_> {
             Format::Json => result,
             Format::Text => broken::screen(&finding, Some(&report)),
         })?;
-        let exit = match finding.breach.kind {
-            Kind::NotDeterministic => Exit::NotDeterministic,
-            _ => Exit::Broken,
-        };
-        Ok(exit)
+        Ok(Exit::of(breach.kind))
     }
 
     /// Where reports of this job go.

@@ -18,12 +18,13 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use rewindow::budget;
 use rewindow::errors::Problem;
+use rewindow::judge::Kind;
 
 /// Says whether a streaming job gives the same rows after every kind of failure.
 #[derive(Parser)]
 #[command(name = "rewindow", version, max_term_width = 100, disable_help_subcommand = true)]
 #[command(after_help = "Exit codes: 0 held, 1 broken, 2 undecided, 3 not deterministic, 4 could not run; \
-    of replay: 0 fixed, 1 reproduces, 125 cannot run.")]
+    of replay: 0 fixed, 1 reproduces, 3 not deterministic, 125 cannot run.")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -65,6 +66,16 @@ enum Exit {
     CouldNotRun = 4,
     /// The same of `replay`, in the word of `git bisect`: skip this version.
     CannotReplay = 125,
+}
+
+impl Exit {
+    /// Of a breach.
+    fn of(kind: Kind) -> Exit {
+        match kind {
+            Kind::NotDeterministic => Exit::NotDeterministic,
+            _ => Exit::Broken,
+        }
+    }
 }
 
 /// Runs the command that the arguments ask for.

@@ -26,6 +26,9 @@ pub(super) struct Arguments {
 const DEFAULTS: Ordering =
     Ordering { late: Span::seconds(5), out_of_order: Span::ZERO, policy: Policy::Adjust };
 
+/// Most entries per second, as for a deployment.
+const RATE_MAX: f64 = 1e12;
+
 pub(super) fn plan(arguments: &Arguments) -> Result<Exit, Problem> {
     let page = match job::open(&arguments.job)? {
         Source::Query(query) => {
@@ -48,7 +51,7 @@ pub(super) fn plan(arguments: &Arguments) -> Result<Exit, Problem> {
 
 fn parse_rate(text: &str) -> Result<f64, String> {
     match text.replace([',', '_'], "").parse::<f64>() {
-        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
-        _ => Err("a number of entries per second, such as 12000".to_owned()),
+        Ok(rate) if rate > 0.0 && rate <= RATE_MAX => Ok(rate),
+        _ => Err("a number of entries per second, such as 12000, up to 10^12".to_owned()),
     }
 }

@@ -7,6 +7,7 @@ use rewindow::errors::Problem;
 use rewindow::judge::{Truth, Verdict};
 use rewindow::report::{Finding, Origin, ReadError, first_difference, read};
 use rewindow::{job, trial};
+use rewindow_world::journal::Journal;
 
 use super::{Exit, Format, broken, subject};
 
@@ -38,6 +39,7 @@ pub(super) fn replay(arguments: &Arguments) -> Result<Exit, Problem> {
     case.check().map_err(|error| Problem::of_case(&error, path))?;
     let query = PathBuf::from(format!("query of {}", path.display()));
     let truth = Truth::of(&case).map_err(|error| Problem::of_query(error, &query, &case.query))?;
+    Journal::of(&case, &truth.plan).map_err(|error| Problem::of_case(&error, path))?;
     let subject = make(&truth.plan, &case);
     let (run, verdict) = trial::trial_twice(&truth, &case, subject.as_ref());
     let Verdict::Broken(breach) = verdict else {
@@ -66,5 +68,5 @@ pub(super) fn replay(arguments: &Arguments) -> Result<Exit, Problem> {
         Format::Text => broken::screen(&finding, None),
         Format::Json => rewindow::report::json(&finding),
     })?;
-    Ok(Exit::Broken)
+    Ok(Exit::of(breach.kind))
 }

@@ -9,7 +9,7 @@ use rewindow::campaign::{Summary, required};
 use rewindow::generate::Vary;
 use rewindow::job::{Job, Remark};
 use rewindow::judge::{Level, Truth};
-use rewindow::plan_page::{PlanPage, duration, shown};
+use rewindow::plan_page::{PlanPage, duration, exact};
 use rewindow::text::{self, Align, WIDTH, count, number};
 use rewindow_query::Span;
 use rewindow_query::plan::Op;
@@ -57,10 +57,10 @@ pub(super) fn header(job: &Job, seed: &ChosenSeed) -> String {
     let source = match job.deployment.retention {
         None => "source keeps everything · enough".to_owned(),
         Some(kept) if missing == Span::ZERO => format!("source keeps {kept} · enough"),
-        Some(kept) => format!("source keeps {kept} · {} too little", shown(missing)),
+        Some(kept) => format!("source keeps {kept} · {} too little", exact(missing)),
     };
     let parallel = if plan.parallel { " · fully parallel" } else { "" };
-    let [lookback, ordering] = [lookback, ordering].map(shown);
+    let [lookback, ordering] = [lookback, ordering].map(exact);
     let line = format!("   plan  lookback {lookback} · ordering adds {ordering} · {source}{parallel}");
     format!("{}\n{}\n", text::wrap(&head, WIDTH, 3), text::wrap(&line, WIDTH, 9))
 }
@@ -153,22 +153,35 @@ fn table(truth: &Truth, vary: &Vary, summary: &Summary) -> String {
     if faults.is_empty() {
         return String::new();
     }
-    let cells = |output: usize| {
-        faults.iter().map(move |&fault| match summary.cells.get(&(output, fault)) {
+    let cells = |output: usize| -> Vec<String> {
+        let cell = |&fault: &&'static str| match summary.cells.get(&(output, fault)) {
             Some(cell) if cell.alone > 0 => format!("{} {}", number(cell.schedules), cell.level.sign()),
             Some(cell) => format!("{} {MIXED}", number(cell.schedules)),
             None => "-  ".to_owned(),
-        })
+        };
+        faults.iter().map(cell).collect()
     };
-    // The faults' names need their room; what is left is the output's.
+    // The faults' names need their room; what is left is the step's.
     let taken: usize = 2 + 8 + 2 + faults.iter().map(|fault| fault.len().max(7) + 2).sum::<usize>();
     let room = WIDTH.saturating_sub(taken).max(8);
     let mut rows = vec![vec![String::new(), String::new()]];
     rows[0].extend(faults.iter().map(|fault| (*fault).to_owned()));
-    for (output, name) in truth.plan.outputs.iter().enumerate() {
-        let mut row = vec![truth.operator(output).to_owned(), text::clip(&name.name, room)];
-        row.extend(cells(output));
-        rows.push(row);
+    let row = |operator: &str, step: &str, cells: Vec<String>| -> Vec<String> {
+        [operator.to_owned(), text::clip(step, room)].into_iter().chain(cells).collect()
+    };
+    let outputs = &truth.plan.outputs;
+    for (output, _) in outputs.iter().enumerate() {
+        for (operator, step) in truth.operators(output) {
+            let row = row(operator, &step, cells(output));
+            // A step that several outputs read stands once if it says the same of all.
+            if !rows.contains(&row) {
+                rows.push(row);
+            }
+        }
+    }
+    let alike = (1..outputs.len()).all(|output| cells(output) == cells(0));
+    for (output, name) in outputs.iter().enumerate().take(if alike { 1 } else { outputs.len() }) {
+        rows.push(row("ordering", if alike { "" } else { &name.name }, cells(output)));
     }
     let mut align = vec![Align::Left, Align::Left];
     align.extend(faults.iter().map(|_| Align::Right));

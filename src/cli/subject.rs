@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rewindow::errors::Problem;
 use rewindow::trial::Maker;
+use rewindow_engine::plant::Plant;
 use rewindow_query::Plan;
 use rewindow_world::case::Case;
 use rewindow_world::engine_subject::EngineSubject;
@@ -20,17 +21,49 @@ pub(super) fn maker(plant: Option<&str>) -> Result<Box<Maker<'static>>, Problem>
     Ok(Box::new(|plan: &Arc<Plan>, case: &Case| -> Box<dyn Subject> { Box::new(engine(plan, case)) }))
 }
 
+#[cfg(feature = "plant")]
+fn parse(name: &str) -> Result<Plant, Problem> {
+    Plant::parse(name).ok_or_else(|| {
+        let names: Vec<&str> = Plant::all().map(|plant| plant.name()).collect();
+        Problem::new("unknown-plant", format!("there is no planted bug `{name}`"))
+            .help(format!("one of {}", names.join(", ")))
+    })
+}
+
+/// Refuses a bug that does nothing in this job: a search that cannot find it would look like health.
+pub(super) fn can_show(plant: Option<&str>, plan: &Plan) -> Result<(), Problem> {
+    let Some(plant) = plant.and_then(Plant::parse).filter(|plant| !plant.can_show(plan)) else {
+        return Ok(());
+    };
+    let needs = plant.needs().unwrap_or("something else");
+    let message = format!("`{}` does nothing in this job: it needs {needs}", plant.name());
+    let help = format!("examples/{}/job.toml has {needs}", example(plant));
+    Err(Problem::new("plant-inert", message).help(help))
+}
+
+/// What to say of a bug that was not found, so that nobody takes it for health.
+pub(super) fn not_found(plant: &str) -> String {
+    let needs = Plant::parse(plant).and_then(Plant::needs);
+    let needs = needs.map_or(String::new(), |needs| format!(" It needs {needs}."));
+    format!(
+        "`{plant}` was planted and not found.{needs} More schedules (--cases), another seed or other \
+         events may show it"
+    )
+}
+
+/// A job of `examples/` in which it is found.
+fn example(plant: Plant) -> &'static str {
+    match plant {
+        Plant::HoppingPanesLost | Plant::LastStateNotSaved | Plant::IsFirstForgets => "swarms",
+        Plant::LeftJoinNullTwice | Plant::LeftJoinMatchForgotten | Plant::JoinSideLost => "flights-landed",
+        Plant::LagStateNotSaved => "turnaround",
+        _ => "earthquakes",
+    }
+}
+
 /// Makes subjects, with the bug of that name if one is asked for.
 #[cfg(feature = "plant")]
 pub(super) fn maker(plant: Option<&str>) -> Result<Box<Maker<'static>>, Problem> {
-    use rewindow_engine::plant::Plant;
-    let parse = |name: &str| {
-        Plant::parse(name).ok_or_else(|| {
-            let names: Vec<&str> = Plant::all().map(|plant| plant.name()).collect();
-            Problem::new("unknown-plant", format!("there is no planted bug `{name}`"))
-                .help(format!("one of {}", names.join(", ")))
-        })
-    };
     let Some(plant) = plant.map(parse).transpose()? else {
         return Ok(Box::new(|plan: &Arc<Plan>, case: &Case| -> Box<dyn Subject> {
             Box::new(engine(plan, case))
@@ -59,5 +92,30 @@ pub(super) fn replay_command(case: &Path, plant: Option<&str>) -> String {
     match plant {
         None => format!("rewindow replay {path}"),
         Some(name) => format!("cargo run --release --features plant -- replay {path} --plant {name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan_of(example: &str) -> Plan {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example).join("job.asaql");
+        rewindow_query::analyse(&std::fs::read_to_string(path).unwrap(), None).unwrap()
+    }
+
+    #[test]
+    fn a_plant_is_refused_where_it_does_nothing_and_the_help_names_a_job_that_has_what_it_needs() {
+        for plant in Plant::all() {
+            assert_eq!(can_show(Some(plant.name()), &plan_of(example(plant))), Ok(()));
+            let examples = ["earthquakes", "flights-landed", "swarms", "turnaround"];
+            for inert in examples.map(plan_of).iter().filter(|plan| !plant.can_show(plan)) {
+                let problem = can_show(Some(plant.name()), inert).unwrap_err();
+                assert_eq!(problem.code, "plant-inert");
+                assert!(problem.help.is_some_and(|help| help.contains(example(plant))), "{}", plant.name());
+                assert!(not_found(plant.name()).contains(plant.needs().unwrap()));
+            }
+        }
+        assert_eq!(can_show(None, &plan_of("swarms")), Ok(()));
     }
 }

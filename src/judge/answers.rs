@@ -173,7 +173,7 @@ pub(super) fn catch_up(truth: &Truth, run: &Run) -> Option<Breach> {
             *slot = Some(report);
         }
     }
-    let over = run.failure.is_some() || !run.refused.is_empty();
+    let over = run.failure.is_some() || !run.refused.is_empty() || run.panicked.is_some();
     let behind = last.iter().flatten().find(|report| report.actual.is_none() && !over);
     let (report, kind, message) = match behind {
         Some(report) => (*report, Kind::NotLevel, "it never caught up".to_owned()),

@@ -299,6 +299,14 @@ fn the_job_fails_exactly_when_it_must() {
     owed.run.failure = Some(Failure { at: at(7), message: "other words".to_owned() });
     let verdict = judge(&owed.truth, &owed.case, &owed.run);
     assert_eq!(verdict.breach().map(|b| b.kind), Some(Kind::FailedElsewhere));
+
+    // That the owed failure is left out by the user's start does not excuse an earlier one.
+    owed.run.failure = Some(Failure { at: at(3), message: "needless".to_owned() });
+    owed.run.skipped.push(Skipped { shard: 0, from: at(6), until: at(7) });
+    let verdict = judge(&owed.truth, &owed.case, &owed.run);
+    assert_eq!(verdict.breach().map(|b| b.kind), Some(Kind::FailedElsewhere));
+    owed.run.failure = None;
+    assert_eq!(judge(&owed.truth, &owed.case, &owed.run).breach(), None);
 }
 
 #[test]

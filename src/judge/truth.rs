@@ -83,18 +83,38 @@ impl Truth {
         self.index.get(&row.identity()).copied()
     }
 
+    /// The operators on all paths of an output that keep state, with the step each belongs to, those next to
+    /// the sources first; the ordering stage, which every output has, is not among them.
+    pub fn operators(&self, output: usize) -> Vec<(&'static str, Arc<str>)> {
+        let mut on_path = vec![false; self.plan.nodes.len()];
+        on_path[self.plan.outputs[output].node] = true;
+        // Inputs stand before their node.
+        for id in (0..on_path.len()).rev() {
+            if on_path[id] {
+                self.plan.nodes[id].inputs.iter().for_each(|&input| on_path[input] = true);
+            }
+        }
+        let nodes = self.plan.nodes.iter().zip(on_path).filter(|(node, on)| *on && keeps_state(&node.op));
+        let mut operators: Vec<(&'static str, Arc<str>)> = Vec::new();
+        for (node, _) in nodes {
+            let operator = (node.op.name(), node.step.clone());
+            if !operators.contains(&operator) {
+                operators.push(operator);
+            }
+        }
+        operators
+    }
+
     /// The operator nearest to an output that keeps state; `ordering` where none but the source does.
     pub fn operator(&self, output: usize) -> &'static str {
         let mut front = vec![self.plan.outputs[output].node];
         while let Some(id) = front.first().copied() {
             front.remove(0);
             let node = &self.plan.nodes[id];
-            match node.op {
-                Op::Group(_) | Op::Join(_) | Op::Lag(_) | Op::Last(_) | Op::IsFirst(_) => {
-                    return node.op.name();
-                }
-                Op::Source(_) | Op::Filter(_) | Op::Project(_) | Op::Union => front.extend(&node.inputs),
+            if keeps_state(&node.op) {
+                return node.op.name();
             }
+            front.extend(&node.inputs);
         }
         "ordering"
     }
@@ -138,6 +158,13 @@ impl Truth {
     }
 }
 
+fn keeps_state(op: &Op) -> bool {
+    match op {
+        Op::Group(_) | Op::Join(_) | Op::Lag(_) | Op::Last(_) | Op::IsFirst(_) => true,
+        Op::Source(_) | Op::Filter(_) | Op::Project(_) | Op::Union => false,
+    }
+}
+
 fn shard_of(shards: &[Shard], row: &Row) -> Option<usize> {
     shards.iter().position(|s| s.partition == row.partition && s.outputs.contains(&row.output))
 }
@@ -154,4 +181,26 @@ pub(crate) fn own_inputs(plan: &Plan, case: &Case) -> (Vec<u32>, History) {
     }
     let renumber = |entry: &Entry| Some(Entry { input: own.get(entry.input).copied()??, ..entry.clone() });
     (partitions, History { entries: case.history.entries.iter().filter_map(renumber).collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toy;
+
+    #[test]
+    fn the_operators_of_an_output_are_all_on_its_paths_sources_first() {
+        let query = "WITH gaps AS (
+            SELECT k, DATEDIFF(second, LAG(t) OVER (LIMIT DURATION(minute, 1)), t) AS gap FROM a TIMESTAMP BY t
+        ), sums AS (SELECT k, SUM(gap) AS gap FROM gaps GROUP BY k, TumblingWindow(second, 5))
+        SELECT k, MAX(gap) AS gap INTO long FROM sums GROUP BY k, TumblingWindow(minute, 1)
+        SELECT k INTO plain FROM a TIMESTAMP BY t";
+        let truth = Truth::of(&Case { query: query.into(), ..toy::case(3) }).unwrap();
+        let operators = |output: usize| -> Vec<String> {
+            truth.operators(output).into_iter().map(|(name, step)| format!("{name} {step}")).collect()
+        };
+        assert_eq!(operators(0), ["lag gaps", "tumbling sums", "tumbling long"]);
+        assert_eq!(operators(1), [""; 0]);
+        assert_eq!((truth.operator(0), truth.operator(1)), ("tumbling", "ordering"));
+    }
 }

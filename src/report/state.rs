@@ -93,7 +93,7 @@ fn uninterrupted(
     journal: &Journal,
     report: &RecoveryReport,
 ) -> Option<State> {
-    let mut worker = fresh(subject, shard, journal).ok()?;
+    let mut worker = fresh(subject, shard, journal).ok()?.ok()?;
     let mut entries: Vec<&Entry> = Vec::new();
     for (&(input, partition), &next) in &report.answer.positions {
         let all = journal.entries(input, partition);
@@ -101,9 +101,10 @@ fn uninterrupted(
     }
     entries.sort_by_key(|e| (e.arrival, e.input, e.partition, e.offset));
     for entry in entries {
-        worker.feed(entry.input, entry.partition, std::slice::from_ref(entry)).ok()?;
+        let given = worker.feed(entry.input, entry.partition, std::slice::from_ref(entry)).ok()?;
+        given.result.ok()?;
     }
-    Some(worker.explain())
+    worker.explain().ok()
 }
 
 /// A subject that looks at every worker when it is opened.

@@ -89,6 +89,7 @@ fn add(finding: &Finding<'_>, journal: &Journal, step: &Step, lines: &mut BTreeM
         What::Checkpoint { .. } => (1, "saves".to_owned()),
         What::Level => (3, "level".to_owned()),
         What::Finished => (3, "input ends".to_owned()),
+        What::Panicked(message) => (0, format!("**panics**: {}", clip(message, 60))),
         What::Failed(message) => (0, format!("**fails**: {}", clip(message, 60))),
     };
     let shards = finding.truth.shards.len();

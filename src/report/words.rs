@@ -7,6 +7,7 @@ use crate::judge::{Breach, Kind};
 /// The finding in one sentence: `` `six_hours` counts an entry twice after a node kill ``.
 pub fn title(breach: &Breach) -> String {
     let what = match breach.kind {
+        Kind::Panicked => "panics",
         Kind::Refused => "will not open",
         Kind::CheckpointForbidden => "uses a checkpoint it must not use",
         Kind::WrongPosition => "goes on from a wrong position",

@@ -55,6 +55,16 @@ fn an_entry_counted_twice_shrinks_to_one_entry_and_one_kill() {
 }
 
 #[test]
+fn a_panic_is_a_breach_that_shrinks_like_any_other() {
+    let shrunk = shrunk(&toy::case(200), Wrong::Panics, 10_000);
+    let breach = &shrunk.breach;
+    assert_eq!((breach.kind, breach.fault), (Kind::Panicked, Some("node kill")));
+    assert!(breach.message.starts_with("it panicked: the toy panics (src/toy.rs:"), "{}", breach.message);
+    let Size { entries, faults, partitions, nodes } = shrunk.after;
+    assert_eq!((entries, faults, partitions, nodes), (2, 1, 1, 1), "one to be saved, one to panic at");
+}
+
+#[test]
 fn a_forbidden_checkpoint_shrinks_to_the_restart() {
     let shrunk = shrunk(&toy::case(200), Wrong::AlwaysRestores, 10_000);
     assert_eq!(shrunk.breach.kind, Kind::CheckpointForbidden);

@@ -95,10 +95,16 @@ impl World<'_> {
     /// Writes a save that fell due, if its state is still at hand.
     pub(crate) fn write_due(&mut self, shard: usize) {
         let part = &mut self.parts[shard];
-        let (Some(at), Some(worker)) = (part.due.take(), &part.worker) else { return };
-        let bytes = worker.checkpoint();
+        let (Some(at), Some(worker)) = (part.due.take(), &mut part.worker) else { return };
+        let (bytes, frontier) = match worker.checkpoint() {
+            Ok(saved) => saved,
+            Err(panic) => {
+                let generation = part.generation();
+                return self.panicked(shard, generation, panic);
+            }
+        };
         let positions = part.lanes.iter().map(|lane| ((lane.input, lane.partition), lane.position)).collect();
-        let record = CheckpointRecord { at, positions, frontier: worker.frontier() };
+        let record = CheckpointRecord { at, positions, frontier };
         let (node, output_from) = (part.node, part.output_from);
         let (size, hash) = (bytes.len(), self.options.trace.then(|| fnv1a(&bytes)));
         self.store.save(shard, Stored { bytes, record, output_from });

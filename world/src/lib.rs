@@ -10,6 +10,7 @@ mod checkpoints;
 pub mod engine_subject;
 pub mod error;
 mod faults;
+pub mod guarded;
 pub mod journal;
 mod log;
 mod nodes;
@@ -24,4 +25,4 @@ pub mod trace;
 
 pub use error::CaseError;
 pub use run::{RunOptions, run, try_run};
-pub use trace::{trace_hash, trace_text};
+pub use trace::{step_text, trace_hash, trace_text};

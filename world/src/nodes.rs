@@ -7,7 +7,7 @@
 
 use rewindow_query::{Shard, Span, Timestamp, Why};
 
-use crate::subject::Worker;
+use crate::guarded::GuardedWorker;
 
 /// A worker node.
 pub(crate) struct Node {
@@ -63,8 +63,8 @@ impl Node {
 /// A shard and its worker.
 pub(crate) struct Part {
     pub(crate) node: usize,
-    pub(crate) worker: Option<Box<dyn Worker>>,
-    /// Failed or refused: never opened again.
+    pub(crate) worker: Option<GuardedWorker>,
+    /// Failed, panicked or refused: never opened again.
     pub(crate) dead: bool,
     /// Openings so far.
     pub(crate) opened: u32,

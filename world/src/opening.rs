@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use rewindow_query::{LogView, Outcome, Recovered, Timestamp, Why};
 
+use crate::guarded;
 use crate::nodes::Cause;
 use crate::outcome::{RecoveryReport, Skipped, What};
 use crate::queue::{Event, effort};
@@ -45,21 +46,23 @@ impl World<'_> {
         let view = self.log.at(self.now);
         let checkpoint = stored.map(|stored| stored.bytes.as_slice());
         let opening = Opening { why: cause.why, output_from, checkpoint, log: &view };
-        match self.subject.open(shard, &opening) {
-            Ok((worker, answer)) => {
+        match guarded::open(self.subject, shard, &opening) {
+            Ok(Ok((worker, answer))) => {
                 let part = &mut self.parts[shard];
                 part.close();
                 (part.worker, part.output_from) = (Some(worker), output_from);
                 part.opened += 1;
                 self.begin(shard, cause, answer);
             }
-            Err(reason) => {
+            Ok(Err(reason)) => {
                 self.step(Some(self.parts[shard].node), Some(shard), || {
                     What::Failed(format!("refused: {reason}"))
                 });
                 self.parts[shard].dead = true;
                 self.run.refused.push((shard, reason));
             }
+            // Not in `begin`: the generation that would have begun here has no report.
+            Err(panic) => self.panicked(shard, self.parts[shard].opened, panic),
         }
         if matches!(cause.why, Why::UserRestart | Why::AfterUpgrade { readable: false }) {
             self.store.forget(shard);
@@ -147,8 +150,14 @@ impl World<'_> {
     }
 
     /// Whether a worker's operators hold anything; the ordering stage always does.
-    fn holds_state(&self, shard: usize) -> bool {
-        let explain = self.parts[shard].worker.as_ref().map(|worker| worker.explain()).unwrap_or_default();
-        explain.keys().any(|key| !key.starts_with("ordering"))
+    fn holds_state(&mut self, shard: usize) -> bool {
+        let Some(worker) = &mut self.parts[shard].worker else { return false };
+        match worker.explain() {
+            Ok(explain) => explain.keys().any(|key| !key.starts_with("ordering")),
+            Err(panic) => {
+                self.panicked(shard, self.parts[shard].generation(), panic);
+                false
+            }
+        }
     }
 }

@@ -20,12 +20,27 @@ pub struct Run {
     pub failure: Option<Failure>,
     /// A subject that would not open: shard and reason. It is not asked again.
     pub refused: Vec<(usize, String)>,
+    /// The first panic of the subject. The shard is not opened again; the others go on.
+    pub panicked: Option<Panicked>,
     /// Every observable step.
     pub trace: Vec<Step>,
     /// What was reached, by name, with counts: the `sometimes` of design §5.
     pub reached: BTreeMap<&'static str, u64>,
     /// Entries handed to workers in total, replayed ones included.
     pub entries_fed: u64,
+}
+
+/// The subject panicked, which no subject may, whatever it is given.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Panicked {
+    /// Which shard it worked at.
+    pub shard: usize,
+    /// How often the shard had been opened before; of a panic while it is opened, with this opening.
+    pub generation: u32,
+    /// When.
+    pub at: Timestamp,
+    /// What it said, and where in its source.
+    pub message: String,
 }
 
 /// Rows handed to the sink in one go.
@@ -153,4 +168,6 @@ pub enum What {
     Finished,
     /// The job failed.
     Failed(String),
+    /// The subject panicked.
+    Panicked(String),
 }

@@ -28,10 +28,11 @@ use crate::case::{Case, FaultKind};
 use crate::checkpoints::Store;
 use crate::error::CaseError;
 use crate::faults::foresee;
+use crate::guarded::{self, Given, Panic};
 use crate::journal::Journal;
 use crate::log::Log;
 use crate::nodes::{Cause, Node, Part, place};
-use crate::outcome::{Delivery, Run, Step, What};
+use crate::outcome::{Delivery, Panicked, Run, Step, What};
 use crate::queue::{Event, Queue, effort, grid};
 use crate::reached;
 use crate::sink::Seen;
@@ -49,7 +50,7 @@ pub struct RunOptions {
 /// every shard is refused, with the reason.
 pub fn run(case: &Case, plan: &Plan, subject: &dyn Subject) -> Run {
     try_run(case, plan, subject, RunOptions { trace: true }).unwrap_or_else(|error| {
-        let shards = 0..subject.shards().len().max(1);
+        let shards = 0..guarded::shards(subject).map_or(1, |shards| shards.len().max(1));
         Run { refused: shards.map(|shard| (shard, error.to_string())).collect(), ..Run::default() }
     })
 }
@@ -66,7 +67,14 @@ pub fn try_run(
     options: RunOptions,
 ) -> Result<Run, CaseError> {
     let log = Log::new(Journal::of(case, plan)?, case.deployment.retention);
-    let shards = subject.shards();
+    let shards = match guarded::shards(subject) {
+        Ok(shards) => shards,
+        Err(Panic(message)) => {
+            let at = case.history.entries.iter().map(|entry| entry.arrival).min().unwrap_or_default();
+            let panicked = Panicked { shard: 0, generation: 0, at, message };
+            return Ok(Run { panicked: Some(panicked), ..Run::default() });
+        }
+    };
     let mut nodes = place(case.deployment.nodes, case.deployment.checkpoint_interval, shards.len());
     foresee(case, &mut nodes);
     let on = |shard: usize| shard % case.deployment.nodes as usize;
@@ -236,8 +244,7 @@ impl World<'_> {
             }
         }
         let share = entries.len() as u64;
-        let result = worker.feed(lane.input, lane.partition, entries);
-        let (frontier, failure) = (worker.frontier(), worker.failure());
+        let given = worker.feed(lane.input, lane.partition, entries);
         let (first, next) = (lane.position, lane.position + share);
         let part = &mut self.parts[shard];
         (part.worker, part.lanes[index].position) = (Some(worker), next);
@@ -248,31 +255,32 @@ impl World<'_> {
         self.reach_times(reached::ESTIMATE, estimates);
         self.reach_times(reached::MALFORMED, malformed);
         self.reach_times(reached::BATCH_CUT, (more && limit == batch).into());
-        self.take(shard, result, frontier, failure).then_some(share)
+        self.take(shard, given).then_some(share)
     }
 
     /// The input has ended.
     fn finish(&mut self, shard: usize) {
         let Some(mut worker) = self.parts[shard].worker.take() else { return };
-        let result = worker.finish();
+        let given = worker.finish();
         self.step(Some(self.parts[shard].node), Some(shard), || What::Finished);
-        self.take(shard, result, worker.frontier(), worker.failure());
+        self.take(shard, given);
     }
 
     // ---- what comes out -----------------------------------------------------------------------------
 
     /// Takes what a call gave, and what failure lies behind it; gives whether the shard goes on.
-    fn take(
-        &mut self,
-        shard: usize,
-        result: Result<Vec<Row>, Failure>,
-        frontier: Timestamp,
-        behind: Option<Failure>,
-    ) -> bool {
-        let failure = match result {
+    fn take(&mut self, shard: usize, given: Result<Given, Panic>) -> bool {
+        let given = match given {
+            Ok(given) => given,
+            Err(panic) => {
+                self.panicked(shard, self.parts[shard].generation(), panic);
+                return false;
+            }
+        };
+        let failure = match given.result {
             Ok(rows) => {
-                self.deliver(shard, rows, frontier);
-                behind
+                self.deliver(shard, rows, given.frontier);
+                given.behind
             }
             Err(failure) => Some(failure),
         };
@@ -303,6 +311,16 @@ impl World<'_> {
         if self.run.failure.as_ref().is_none_or(|earlier| failure.at < earlier.at) {
             self.run.failure = Some(failure);
         }
+    }
+
+    /// A panic ends a shard for good; the others go on.
+    pub(crate) fn panicked(&mut self, shard: usize, generation: u32, panic: Panic) {
+        let Panic(message) = panic;
+        self.step(Some(self.parts[shard].node), Some(shard), || What::Panicked(message.clone()));
+        self.parts[shard].close();
+        self.parts[shard].dead = true;
+        let panicked = Panicked { shard, generation, at: self.now, message };
+        self.run.panicked.get_or_insert(panicked);
     }
 
     // ---- recording ----------------------------------------------------------------------------------

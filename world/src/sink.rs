@@ -42,8 +42,9 @@ impl Seen {
         skipped
     }
 
-    /// Where "when last stopped" would start this shard (C-LAST).
+    /// Where "when last stopped" would start this shard (C-LAST). One output may be ahead of another: what
+    /// the one behind still owes lies at the position or later.
     pub(crate) fn last_stopped(&self) -> Timestamp {
-        self.last_row.unwrap_or(self.position)
+        self.last_row.map_or(self.position, |row| row.min(self.position))
     }
 }

@@ -32,6 +32,14 @@ pub fn trace_hash(run: &Run) -> u64 {
     hash.0
 }
 
+/// A step in the same form, without its last line end.
+pub fn step_text(step: &Step) -> String {
+    let mut text = String::new();
+    write_step(&mut text, step).expect("a String takes all that is written");
+    text.truncate(text.trim_end().len());
+    text
+}
+
 struct Fnv(u64);
 
 impl Default for Fnv {
@@ -77,6 +85,10 @@ fn write_run(out: &mut impl Write, run: &Run) -> fmt::Result {
     for (shard, reason) in &run.refused {
         writeln!(out, "refused shard {shard}: {reason}")?;
     }
+    if let Some(panicked) = &run.panicked {
+        let (shard, generation) = (panicked.shard, panicked.generation);
+        writeln!(out, "panicked shard {shard} generation {generation}: {}", panicked.message)?;
+    }
     if let Some(failure) = &run.failure {
         writeln!(out, "failed at {}: {}", failure.at, failure.message)?;
     }
@@ -111,6 +123,7 @@ fn write_step(out: &mut impl Write, step: &Step) -> fmt::Result {
         What::Level => writeln!(out, " level"),
         What::Finished => writeln!(out, " finished"),
         What::Failed(message) => writeln!(out, " failed: {message}"),
+        What::Panicked(message) => writeln!(out, " panicked: {message}"),
     }
 }
 

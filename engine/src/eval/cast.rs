@@ -49,7 +49,7 @@ fn bigint(value: &Value) -> Option<i64> {
         Value::Int(i) => Some(*i),
         Value::Float(f) => whole(*f),
         Value::Text(text) => {
-            let text = text.trim();
+            let text = text.trim_matches(' ');
             let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
             let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
             if plain { text.parse().ok() } else { None }
@@ -59,7 +59,7 @@ fn bigint(value: &Value) -> Option<i64> {
 }
 
 /// The whole part; `None` outside the bigint range.
-pub(crate) fn whole(float: f64) -> Option<i64> {
+pub(super) fn whole(float: f64) -> Option<i64> {
     let whole = float.trunc();
     (-BIGINT_END..BIGINT_END).contains(&whole).then_some(whole as i64)
 }
@@ -74,9 +74,10 @@ fn float(value: &Value) -> Option<f64> {
     }
 }
 
-/// The float that text spells in decimal; neither `inf` nor `nan` nor what overflows is one.
+/// The float that text spells in decimal, blanks around it ignored; neither `inf` nor `nan` nor what
+/// overflows is one.
 pub(super) fn decimal(text: &str) -> Option<f64> {
-    text.trim().parse::<f64>().ok().filter(|f| f.is_finite())
+    text.trim_matches(' ').parse::<f64>().ok().filter(|f| f.is_finite())
 }
 
 fn bit(value: &Value) -> Option<bool> {
@@ -93,12 +94,13 @@ fn bit(value: &Value) -> Option<bool> {
     }
 }
 
-/// Numbers in shortest decimal form without exponent, which is how they print.
+/// Numbers in shortest decimal form without exponent, which is how they print; a zero has no sign.
 fn text(value: &Value) -> Arc<str> {
     match value {
         Value::Text(text) => text.clone(),
         Value::Bit(b) => Arc::from(if *b { "1" } else { "0" }),
         Value::Int(i) => i.to_string().into(),
+        Value::Float(f) if *f == 0.0 => Arc::from("0"),
         Value::Float(f) => f.to_string().into(),
         Value::Datetime(t) => t.to_string().into(),
         other => other.to_string().into(),

@@ -9,8 +9,8 @@ use rewindow_query::Value;
 
 use super::Operand;
 
-/// For which rows `text [NOT] LIKE pattern` holds. With NULL, or with what is neither text nor datetime,
-/// neither form does (rule 2.1, choice C-COMPARE).
+/// For which rows `text [NOT] LIKE pattern` holds. With NULL neither form does (rule 2.1); what is neither
+/// text nor datetime is like nothing, and so NOT LIKE anything (choice C-NEGATED).
 pub(super) fn columns(
     text: &Operand,
     pattern: &Operand,
@@ -23,40 +23,17 @@ pub(super) fn columns(
         Operand::Constant(value) => Some(compile(value)),
         Operand::Column(_) => None,
     };
+    let null_pattern = |row: usize| pattern.value(row).is_null();
+    let constant_null = one.is_some() && len > 0 && null_pattern(0);
     let row = |row: usize| {
         let own = if one.is_some() { None } else { compile(&pattern.value(row)) };
         let pattern = one.as_ref().map_or(own.as_ref(), Option::as_ref);
-        match (as_text(&text.value(row)), pattern) {
-            (Some(text), Some(pattern)) => pattern.matches(&text) != negated,
-            _ => false,
-        }
+        let text = text.value(row);
+        let any_null = text.is_null() || if one.is_some() { constant_null } else { null_pattern(row) };
+        let matches = as_text(&text).zip(pattern).is_some_and(|(text, pattern)| pattern.matches(&text));
+        !any_null && matches != negated
     };
     (0..len).map(row).collect()
-}
-
-/// Whether text is LIKE a pattern without escape.
-pub(super) fn is_like(text: &str, pattern: &str) -> bool {
-    Pattern::new(pattern, None).matches(text)
-}
-
-/// The first place, from 0, from which on the text is LIKE the pattern.
-pub(super) fn first_place(pattern: &str, text: &str) -> Option<usize> {
-    let chars: Vec<char> = text.chars().collect();
-    // Whether the pattern from a step on is the text from a place on, last step first.
-    let mut rest = vec![false; chars.len() + 1];
-    rest[chars.len()] = true;
-    for step in Pattern::new(pattern, None).steps.iter().rev() {
-        let mut found = vec![false; chars.len() + 1];
-        found[chars.len()] = matches!(step, Step::Any) && rest[chars.len()];
-        for place in (0..chars.len()).rev() {
-            found[place] = match step {
-                Step::Any => rest[place] || found[place + 1],
-                step => step.takes(chars[place]) && rest[place + 1],
-            };
-        }
-        rest = found;
-    }
-    rest.iter().position(|&from_here| from_here)
 }
 
 /// A value where text is expected: datetime converts to its ISO form (rule 1.7).
@@ -137,8 +114,12 @@ impl Pattern {
                     step += 1;
                     continue;
                 }
-                Some(step) => step.takes(chars[at]),
-                None => false,
+                Some(Step::One) => true,
+                Some(Step::Char(c)) => *c == chars[at],
+                Some(Step::Set { negated, ranges }) => {
+                    ranges.iter().any(|(from, to)| (*from..=*to).contains(&chars[at])) != *negated
+                }
+                Some(Step::Never) | None => false,
             };
             match back {
                 _ if fits => (at, step) = (at + 1, step + 1),
@@ -150,20 +131,6 @@ impl Pattern {
             }
         }
         self.steps[step..].iter().all(|step| matches!(step, Step::Any))
-    }
-}
-
-impl Step {
-    /// Whether the step is this one character.
-    fn takes(&self, c: char) -> bool {
-        match self {
-            Step::One => true,
-            Step::Char(own) => *own == c,
-            Step::Set { negated, ranges } => {
-                ranges.iter().any(|(from, to)| (*from..=*to).contains(&c)) != *negated
-            }
-            Step::Any | Step::Never => false,
-        }
     }
 }
 

@@ -58,11 +58,12 @@ impl Scope<'_> {
         result
     }
 
-    /// `low <= x AND x <= high`; with NULL neither form holds, so NOT BETWEEN looks at both ends.
+    /// `low <= x AND x <= high`; NOT BETWEEN looks at all three operands (choice C-EVAL), and with NULL neither
+    /// form holds.
     fn between(&self, expr: &Expr, low: &Expr, high: &Expr, negated: bool, faults: &mut Faults) -> Vec<bool> {
         let (x, low) = (self.eval(expr, faults), self.eval(low, faults));
         let above = compare::columns(CompareOp::LessOrEqual, &low, &x, self.len());
-        let needs_high = |row: usize| above[row] || (negated && !x.is_null(row) && !low.is_null(row));
+        let needs_high = |row: usize| above[row] || negated;
         let open: Vec<u32> = (0..self.len() as u32).filter(|&row| needs_high(row as usize)).collect();
         let mut result = vec![false; self.len()];
         if open.is_empty() {
@@ -73,7 +74,8 @@ impl Scope<'_> {
             let row = row as usize;
             let high = high.value(index);
             let inside = above[row] && compare::holds(CompareOp::LessOrEqual, &x.value(row), &high);
-            result[row] = if negated { !high.is_null() && !inside } else { inside };
+            let known = !(x.is_null(row) || low.is_null(row) || high.is_null());
+            result[row] = if negated { known && !inside } else { inside };
         }
         result
     }

@@ -6,7 +6,6 @@
 
 pub(crate) mod ast;
 mod lex;
-mod recognize;
 mod scalar;
 mod statement;
 
