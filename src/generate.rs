@@ -102,6 +102,8 @@ fn grids(plan: &Plan) -> Vec<Span> {
         Op::Group(group) => match group.window {
             Window::Tumbling { size, .. } | Window::Sliding { size } => Some(size),
             Window::Hopping { hop, .. } => Some(hop),
+            Window::Session { max, .. } => Some(max),
+            Window::Snapshot => None,
         },
         Op::IsFirst(first) => Some(first.interval),
         _ => None,
@@ -142,6 +144,7 @@ pub fn small_case(choices: &mut dyn Choices) -> Case {
         name: "small case".to_owned(),
         query,
         inputs,
+        references: Vec::new(),
         ordering,
         deployment,
         history: Arc::new(history),

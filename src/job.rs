@@ -164,6 +164,7 @@ impl Job {
             name: self.name.clone(),
             query: self.query.text.clone(),
             inputs: self.inputs.iter().map(input).collect(),
+            references: Vec::new(),
             ordering: self.ordering,
             deployment: self.deployment.clone(),
             history: self.log.history.clone(),

@@ -336,12 +336,15 @@ fn is_ordered(plan: &Plan, node: usize) -> bool {
 fn because(op: &Op) -> &'static str {
     match op {
         Op::Source(_) | Op::Filter(_) | Op::Project(_) | Op::Union => "keeps nothing (rule 12.4)",
+        Op::Apply(_) | Op::ReferenceJoin(_) => "keeps nothing (rule 12.4)",
         Op::Group(group) => match group.window {
             Window::Sliding { .. } => "size + 1 tick (rule 12.4)",
             Window::Tumbling { .. } | Window::Hopping { .. } => "size of the window (rule 12.4)",
+            Window::Session { .. } => "2 x max + timeout (rule 12.4)",
+            Window::Snapshot => "one timestamp (rule 4.10)",
         },
         Op::Join(_) => "bounds + 1 unit (rule 12.4)",
-        Op::Lag(_) | Op::Last(_) => "LIMIT DURATION (rule 12.4)",
+        Op::Lag(_) | Op::Last(_) | Op::Over(_) | Op::Match(_) => "LIMIT DURATION (rule 12.4)",
         Op::IsFirst(_) => "its interval (rule 12.4)",
     }
 }

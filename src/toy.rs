@@ -49,6 +49,7 @@ pub(crate) fn case(count: i64) -> Case {
             "SELECT k, COUNT(*) AS c INTO counts FROM a TIMESTAMP BY t GROUP BY k, TumblingWindow(second, 10)"
                 .into(),
         inputs: vec![CaseInput { name: "a".to_owned(), partitions: 2 }],
+        references: Vec::new(),
         ordering: Ordering { late: Span::seconds(7), out_of_order: Span::seconds(2), policy: Policy::Adjust },
         deployment: Deployment {
             nodes: 2,
@@ -59,7 +60,7 @@ pub(crate) fn case(count: i64) -> Case {
             retention: None,
             heartbeat: Span::seconds(40),
         },
-        history: Arc::new(History { entries: (0..count).map(entry).collect() }),
+        history: Arc::new(History::of((0..count).map(entry).collect())),
         faults: vec![
             second(count / 4, FaultKind::ServiceUpgrade { readable: false, down: Span::seconds(5) }),
             second(count / 2, FaultKind::NodeKill { node: 0, down: Span::seconds(9) }),
@@ -182,7 +183,7 @@ impl Worker for ToyWorker {
 
     fn finish(&mut self) -> Result<Vec<Row>, Failure> {
         self.done = true;
-        let history = History { entries: self.entries.clone() };
+        let history = History::of(self.entries.clone());
         let answer = rewindow_model::answer(&self.plan, &self.ordering, &self.partitions, &history);
         let shard = &self.plan.shards(&self.partitions)[self.shard];
         let own = |row: &Row| {

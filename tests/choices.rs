@@ -89,7 +89,7 @@ impl Example {
             });
             *offset += 1;
         }
-        let history = History { entries };
+        let history = History::of(entries);
         let expected: Said = expected.iter().map(|line| normal(line)).collect();
         let answer = rewindow_model::answer(&plan, &ordering, &partitions, &history);
         let dropped = answer.dropped.iter().map(|d| (d.input, d.partition, d.offset, d.reason.name()));

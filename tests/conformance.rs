@@ -205,7 +205,7 @@ impl Fed {
             places.insert((entry.input, entry.partition, entry.offset), place);
             entries.push(entry);
         }
-        Fed { ordering, partitions, history: History { entries }, places }
+        Fed { ordering, partitions, history: History::of(entries), places }
     }
 
     /// What the engine says if `cut` says how many of the entries left of a partition go into a batch, and each
@@ -282,7 +282,7 @@ fn own_time(plan: &Plan, input: usize, payload: &Payload) -> Timestamp {
     let wide = Ordering { late: Span(i64::MAX), out_of_order: Span::ZERO, policy: Policy::Adjust };
     let arrival = Timestamp::parse("9999-01-01").unwrap();
     let entry = Entry { input, partition: 0, offset: 0, arrival, payload: payload.clone() };
-    let history = History { entries: vec![entry] };
+    let history = History::of(vec![entry]);
     let answer = rewindow_model::answer(&plan, &wide, &vec![1; plan.inputs.len()], &history);
     answer.rows.first().expect("a row without @arrival has an own time").timestamp
 }

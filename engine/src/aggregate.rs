@@ -6,17 +6,20 @@
 //! windows and keys. Invariant: what a slot says depends on its content alone, never on the order of adding
 //! and taking back, and a saved slot is the same bytes in either form.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
+use rewindow_query::Value;
 use rewindow_query::plan::Aggregate;
-use rewindow_query::{Type, Value};
 
-use crate::calls::{Argument, Call, Calls, Measures, Refused, decimal};
+use crate::calls::{Argument, Call, Calls, Measures, Refused};
 use crate::codec::{Corrupt, Reader, Writer};
 use crate::column::ColumnBuilder;
-use crate::exact::ExactSum;
 use crate::extremes::Extremes;
+use crate::listed::List;
+
+mod cell;
+
+use cell::{Cell, EMPTY, IntCell, whole};
 
 /// The state of all slots.
 #[derive(Clone, Debug)]
@@ -34,38 +37,11 @@ enum Lane {
     Cells(Vec<Cell>),
 }
 
-#[derive(Clone, Copy, Debug)]
-struct IntCell {
-    count: i64,
-    sum: i64,
-    min: i64,
-    max: i64,
-}
-
-const EMPTY: IntCell = IntCell { count: 0, sum: 0, min: i64::MAX, max: i64::MIN };
-
-/// Everything about the values of one argument in one group.
-#[derive(Clone, Debug, Default)]
-struct Cell {
-    /// Values that are not NULL.
-    count: u64,
-    /// Among them, those that make a SUM a float: float and text.
-    floats: u64,
-    /// Among them bits and datetimes, which do not mix with others in MIN and MAX.
-    bits: u64,
-    datetimes: u64,
-    sum: ExactSum,
-    /// Only right while nothing was taken back.
-    extremes: Extremes,
-    /// For COUNT(DISTINCT): how often each value is there.
-    distinct: BTreeMap<Value, u64>,
-}
-
 impl State {
     /// No slots yet.
     pub fn new(calls: &Calls) -> State {
         let lane = |argument: &Argument| {
-            if argument.distinct { Lane::Cells(Vec::new()) } else { Lane::Ints(Vec::new()) }
+            if argument.is_general() { Lane::Cells(Vec::new()) } else { Lane::Ints(Vec::new()) }
         };
         State { rows: Vec::new(), lanes: calls.arguments.iter().map(lane).collect() }
     }
@@ -150,6 +126,12 @@ impl State {
         checked: bool,
     ) -> Result<(), String> {
         let argument = &calls.arguments[lane];
+        if !argument.list.skips(value) {
+            self.lanes[lane].cells()[slot as usize].push(argument, value);
+        }
+        if argument.list.is_all() {
+            return Ok(());
+        }
         if let (Lane::Ints(cells), Value::Int(int)) = (&mut self.lanes[lane], value)
             && cells[slot as usize].add(*int)
         {
@@ -159,7 +141,7 @@ impl State {
             return Ok(());
         }
         let cell = &mut self.lanes[lane].cells()[slot as usize];
-        if argument.extremes && checked {
+        if argument.compares() && checked {
             cell.check_mix(value)?;
         }
         cell.change(argument, value, true);
@@ -171,7 +153,7 @@ impl State {
 
     /// Whether a value would mix kinds with what the slot holds (C-MINMAX).
     pub fn check_mix(&self, calls: &Calls, lane: usize, slot: u32, value: &Value) -> Result<(), String> {
-        if !calls.arguments[lane].extremes || value.is_null() {
+        if !calls.arguments[lane].compares() || value.is_null() {
             return Ok(());
         }
         match &self.lanes[lane] {
@@ -196,8 +178,12 @@ impl State {
                     continue;
                 }
             }
-            if !value.is_null() {
-                self.lanes[lane].cells()[slot as usize].change(&calls.arguments[lane], &value, false);
+            let argument = &calls.arguments[lane];
+            if !argument.list.skips(&value) {
+                self.lanes[lane].cells()[slot as usize].list.pop_front();
+            }
+            if !value.is_null() && !argument.list.is_all() {
+                self.lanes[lane].cells()[slot as usize].change(argument, &value, false);
             }
         }
     }
@@ -223,7 +209,7 @@ impl State {
                 }
                 Lane::Cells(theirs) => &theirs[from],
             };
-            if theirs.count > 0 {
+            if !theirs.is_empty() {
                 lane.cells()[to].merge(theirs, add);
             }
         }
@@ -264,6 +250,14 @@ impl State {
                         };
                         if function == Aggregate::Min { both.min } else { both.max }
                     }
+                    Call::Listed(function, lane, descending) => match &self.lanes[lane] {
+                        Lane::Cells(cells) => cells[slot as usize].listed(function, descending),
+                        Lane::Ints(_) => Value::Null,
+                    },
+                    Call::Top(function, lane) => match (&calls.arguments[lane].list, &self.lanes[lane]) {
+                        (List::Top(order), Lane::Cells(cells)) => cells[slot as usize].top(function, order),
+                        _ => Value::Null,
+                    },
                     Call::Of(function, lane) => match &self.lanes[lane] {
                         Lane::Ints(cells) => cells[slot as usize].result(function)?,
                         Lane::Cells(cells) => cells[slot as usize].result(function)?,
@@ -317,49 +311,6 @@ fn add_ints(cells: &mut [IntCell], slots: &[u32], ints: &[i64], range: Range<usi
     range.end
 }
 
-fn whole(count: u64) -> Value {
-    Value::Int(i64::try_from(count).unwrap_or(i64::MAX))
-}
-
-impl IntCell {
-    /// Adds a bigint unless the sum would leave 64 bits.
-    #[inline]
-    fn add(&mut self, int: i64) -> bool {
-        let Some(sum) = self.sum.checked_add(int) else { return false };
-        *self = IntCell { count: self.count + 1, sum, min: self.min.min(int), max: self.max.max(int) };
-        true
-    }
-
-    #[inline]
-    fn merge(&mut self, other: &IntCell, add: bool) -> bool {
-        let sum = if add { self.sum.checked_add(other.sum) } else { self.sum.checked_sub(other.sum) };
-        let Some(sum) = sum else { return false };
-        self.sum = sum;
-        self.count += if add { other.count } else { -other.count };
-        true
-    }
-
-    fn result(&self, function: Aggregate) -> Result<Value, String> {
-        Ok(match function {
-            Aggregate::Count => Value::Int(self.count),
-            _ if self.count == 0 => Value::Null,
-            Aggregate::Sum => Value::Int(self.sum),
-            _ => return self.to_cell().result(function),
-        })
-    }
-
-    fn to_cell(self) -> Cell {
-        let mut sum = ExactSum::default();
-        sum.add_int(self.sum);
-        let extremes = if self.min > self.max {
-            Extremes::default()
-        } else {
-            Extremes { min: Value::Int(self.min), max: Value::Int(self.max) }
-        };
-        Cell { count: self.count as u64, sum, extremes, ..Cell::default() }
-    }
-}
-
 impl Lane {
     /// The lane as general cells.
     fn cells(&mut self) -> &mut Vec<Cell> {
@@ -370,170 +321,5 @@ impl Lane {
             Lane::Cells(cells) => cells,
             Lane::Ints(_) => unreachable!("promoted above"),
         }
-    }
-}
-
-impl Cell {
-    /// C-MINMAX: numbers, bits and datetimes do not mix.
-    fn check_mix(&self, value: &Value) -> Result<(), String> {
-        let same = match value {
-            Value::Bit(_) => self.bits,
-            Value::Datetime(_) => self.datetimes,
-            _ => self.count - self.bits - self.datetimes,
-        };
-        if same == self.count {
-            return Ok(());
-        }
-        let kind = value.kind().map_or("NULL", Type::name);
-        Err(format!("MIN or MAX of {kind} together with values of another type"))
-    }
-
-    fn change(&mut self, argument: &Argument, value: &Value, add: bool) {
-        let step = |count: &mut u64| if add { *count += 1 } else { *count -= 1 };
-        step(&mut self.count);
-        match value {
-            Value::Float(_) | Value::Text(_) => step(&mut self.floats),
-            Value::Bit(_) => step(&mut self.bits),
-            Value::Datetime(_) => step(&mut self.datetimes),
-            _ => {}
-        }
-        if argument.sums {
-            let sum = &mut self.sum;
-            let (int, float) = match value {
-                Value::Int(v) => (*v, 0.0),
-                Value::Bit(v) => (i64::from(*v), 0.0),
-                Value::Float(v) => (0, *v),
-                Value::Text(v) => (0, decimal(v).unwrap_or_default()),
-                _ => (0, 0.0),
-            };
-            if add {
-                sum.add_int(int)
-            } else {
-                sum.subtract_int(int)
-            }
-            if add { sum.add_float(float) } else { sum.subtract_float(float) }
-        }
-        if argument.distinct {
-            self.change_distinct(distinct_key(value), 1, add);
-        }
-    }
-
-    fn change_distinct(&mut self, key: Value, times: u64, add: bool) {
-        if add {
-            *self.distinct.entry(key).or_default() += times;
-        } else if let Some(count) = self.distinct.get_mut(&key) {
-            *count -= times;
-            if *count == 0 {
-                self.distinct.remove(&key);
-            }
-        }
-    }
-
-    fn merge(&mut self, other: &Cell, add: bool) {
-        let change = |mine: &mut u64, theirs: u64| if add { *mine += theirs } else { *mine -= theirs };
-        change(&mut self.count, other.count);
-        change(&mut self.floats, other.floats);
-        change(&mut self.bits, other.bits);
-        change(&mut self.datetimes, other.datetimes);
-        if add {
-            self.sum.add(&other.sum)
-        } else {
-            self.sum.subtract(&other.sum)
-        }
-        for (key, &times) in &other.distinct {
-            self.change_distinct(key.clone(), times, add);
-        }
-    }
-
-    fn result(&self, function: Aggregate) -> Result<Value, String> {
-        Ok(match function {
-            Aggregate::Count => whole(self.count),
-            _ if self.count == 0 => Value::Null,
-            Aggregate::Sum if self.floats == 0 => {
-                let sum = self.sum.ints();
-                Value::Int(i64::try_from(sum).map_err(|_| format!("SUM {sum} is no bigint"))?)
-            }
-            Aggregate::Sum => Value::Float(self.sum.round().ok_or("SUM is no finite float")?),
-            _ => Value::Float(self.sum.mean(self.count).ok_or("AVG is no finite float")?),
-        })
-    }
-
-    /// As bigints only, if it is that.
-    fn as_ints(&self) -> Option<IntCell> {
-        if self.floats + self.bits + self.datetimes > 0 || !self.distinct.is_empty() {
-            return None;
-        }
-        let (min, max) = match (&self.extremes.min, &self.extremes.max) {
-            (Value::Int(min), Value::Int(max)) => (*min, *max),
-            (Value::Null, Value::Null) => (EMPTY.min, EMPTY.max),
-            _ => return None,
-        };
-        let (count, sum) = (i64::try_from(self.count).ok()?, i64::try_from(self.sum.ints()).ok()?);
-        Some(IntCell { count, sum, min, max })
-    }
-
-    fn save(&self, argument: &Argument, writer: &mut Writer) {
-        [self.count, self.floats, self.bits, self.datetimes].iter().for_each(|&count| writer.u64(count));
-        if argument.sums {
-            self.sum.save(writer);
-        }
-        if argument.extremes {
-            writer.value(&self.extremes.min);
-            writer.value(&self.extremes.max);
-        }
-        if argument.distinct {
-            writer.len(self.distinct.len());
-            for (key, &times) in &self.distinct {
-                writer.value(key);
-                writer.u64(times);
-            }
-        }
-    }
-
-    fn load(argument: &Argument, rows: u64, reader: &mut Reader<'_>) -> Result<Cell, Corrupt> {
-        let mut cell = Cell { count: reader.u64()?, floats: reader.u64()?, ..Cell::default() };
-        (cell.bits, cell.datetimes) = (reader.u64()?, reader.u64()?);
-        let kinds = cell.floats.checked_add(cell.bits).and_then(|sum| sum.checked_add(cell.datetimes));
-        if cell.count > rows || kinds.is_none_or(|kinds| kinds > cell.count) {
-            return Err(reader.corrupt("counts that fit"));
-        }
-        if argument.sums {
-            cell.sum = ExactSum::load(reader)?;
-        }
-        if argument.extremes {
-            cell.extremes = Extremes { min: reader.value()?, max: reader.value()? };
-            if (cell.count == 0) != cell.extremes.min.is_null()
-                || cell.extremes.min.is_null() != cell.extremes.max.is_null()
-            {
-                return Err(reader.corrupt("extremes of a group"));
-            }
-        }
-        if argument.distinct {
-            let mut total = 0_u64;
-            for _ in 0..reader.len(9)? {
-                let (key, times) = (reader.value()?, reader.u64()?);
-                total = total.saturating_add(times);
-                if times == 0 || cell.distinct.insert(key, times).is_some() {
-                    return Err(reader.corrupt("a set of values"));
-                }
-            }
-            if total != cell.count {
-                return Err(reader.corrupt("as many values as counted"));
-            }
-        }
-        Ok(cell)
-    }
-}
-
-/// C-DISTINCT: by `=` for numbers, so that 1 and 1.0 are one; by C-KEY otherwise.
-fn distinct_key(value: &Value) -> Value {
-    match value {
-        Value::Float(float) => {
-            let int = *float as i64;
-            // The cast saturates: only a float that is exactly this bigint is one.
-            let exact = rewindow_query::value::compare_int_float(int, *float).is_eq();
-            if exact { Value::Int(int) } else { Value::Float(*float) }
-        }
-        value => value.clone(),
     }
 }

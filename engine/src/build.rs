@@ -5,11 +5,15 @@ use rewindow_query::plan::{NodeId, Op, Plan, Window};
 use crate::operator::Operator;
 use crate::output::key_columns;
 use crate::plant::Plants;
-use crate::{filter, hopping, isfirst, join, lag, last, project, sliding, tumbling, union};
+use crate::reference::References;
+use crate::{
+    apply, filter, hopping, isfirst, join, lag, last, over, pattern, project, reference, session, sliding,
+    tumbling, union,
+};
 
 /// The operator of a plan node, with empty state. `None` for a Source, which is not fed by slices
 /// (`ordering`).
-pub fn build(plan: &Plan, id: NodeId, plants: Plants) -> Option<Box<dyn Operator>> {
+pub fn build(plan: &Plan, id: NodeId, references: &References, plants: Plants) -> Option<Box<dyn Operator>> {
     let node = &plan.nodes[id];
     Some(match &node.op {
         Op::Source(_) => return None,
@@ -19,14 +23,19 @@ pub fn build(plan: &Plan, id: NodeId, plants: Plants) -> Option<Box<dyn Operator
             Box::new(project::Project::new(project, carry))
         }
         Op::Group(group) => match group.window {
-            Window::Tumbling { .. } => Box::new(tumbling::Tumbling::new(group, plants)),
+            Window::Tumbling { .. } | Window::Snapshot => Box::new(tumbling::Tumbling::new(group, plants)),
             Window::Hopping { .. } => Box::new(hopping::Hopping::new(group, plants)),
             Window::Sliding { .. } => Box::new(sliding::Sliding::new(group, plants)),
+            Window::Session { .. } => Box::new(session::Session::new(group, plants)),
         },
         Op::Join(op) => Box::new(join::Join::new(op, join::Shape::of(plan, id), plants)),
         Op::Lag(lag) => Box::new(lag::Lag::new(lag, plants)),
         Op::Last(last) => Box::new(last::Last::new(last, plants)),
         Op::IsFirst(first) => Box::new(isfirst::IsFirst::new(first, plants)),
+        Op::Over(over) => Box::new(over::Over::new(over)),
+        Op::Apply(apply) => Box::new(apply::Apply::new(apply)),
+        Op::ReferenceJoin(op) => Box::new(reference::Lookup::new(op, references.table(op.reference))),
+        Op::Match(op) => Box::new(pattern::Match::new(op, plants)),
         Op::Union => Box::new(union::Union::new(node.inputs.len(), width(plan, id))),
     })
 }

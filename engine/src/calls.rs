@@ -10,6 +10,7 @@ use rewindow_query::plan::{Aggregate, AggregateCall};
 use rewindow_query::{Type, Value};
 
 use crate::column::{Column, Data};
+use crate::listed::List;
 
 /// The aggregates of a grouping: calls, and the distinct arguments they share.
 #[derive(Clone, Debug)]
@@ -29,6 +30,12 @@ pub(crate) struct Argument {
     pub(crate) extremes: bool,
     /// COUNT(DISTINCT) is asked.
     pub(crate) distinct: bool,
+    /// A variance is asked.
+    pub(crate) squares: bool,
+    /// What is kept as it came; such an argument is shared by equal lists only.
+    pub(crate) list: List,
+    /// Values are never taken back one by one, so those that cannot come out may be forgotten.
+    pub(crate) prunes: bool,
 }
 
 /// What a column of the output is; numbers are lanes.
@@ -38,6 +45,10 @@ pub(crate) enum Call {
     Rows,
     /// COUNT(DISTINCT x)
     Distinct(usize),
+    /// COLLECT and the percentiles; whether DESC.
+    Listed(Aggregate, usize, bool),
+    /// COLLECTTOP and TOPONE.
+    Top(Aggregate, usize),
     /// The others.
     Of(Aggregate, usize),
 }
@@ -70,22 +81,37 @@ impl Calls {
                 calls.push(Call::Rows);
                 continue;
             };
-            let known = |a: &Argument| a.expr == *expr && a.as_text == call.as_text;
+            let list = List::of(call);
+            let expr = list.expr(expr, call);
+            let known = |a: &Argument| a.expr == expr && a.as_text == call.as_text && a.list == list;
             let at = arguments.iter().position(known).unwrap_or_else(|| {
-                let (expr, as_text) = (expr.clone(), call.as_text);
-                arguments.push(Argument { expr, as_text, sums: false, extremes: false, distinct: false });
+                arguments.push(Argument::new(expr.clone(), call.as_text, list.clone()));
                 arguments.len() - 1
             });
-            let argument = &mut arguments[at];
-            match call.function {
-                Aggregate::Count => argument.distinct |= call.distinct,
-                Aggregate::Sum | Aggregate::Avg => argument.sums = true,
-                Aggregate::Min | Aggregate::Max => argument.extremes = true,
-            }
-            let distinct = call.distinct && call.function == Aggregate::Count;
-            calls.push(if distinct { Call::Distinct(at) } else { Call::Of(call.function, at) });
+            arguments[at].ask(call);
+            calls.push(match call.function {
+                Aggregate::Count if call.distinct => Call::Distinct(at),
+                Aggregate::CollectTop(_) | Aggregate::TopOne => Call::Top(call.function, at),
+                Aggregate::Collect | Aggregate::PercentileCont(_) | Aggregate::PercentileDisc(_) => {
+                    let descending = call.order.first().is_some_and(|(_, descending)| *descending);
+                    Call::Listed(call.function, at, descending)
+                }
+                function => Call::Of(function, at),
+            });
         }
         Calls { arguments, calls }
+    }
+
+    /// For a window that never takes single values back.
+    #[must_use]
+    pub fn pruning(mut self) -> Calls {
+        self.arguments.iter_mut().for_each(|argument| argument.prunes = true);
+        self
+    }
+
+    /// The lanes in which kinds of values must not mix (C-MINMAX).
+    pub fn compared_lanes(&self) -> Vec<usize> {
+        (0..self.arguments.len()).filter(|&lane| self.arguments[lane].compares()).collect()
     }
 
     /// Number of columns emitted.
@@ -116,7 +142,7 @@ impl Calls {
         }
         let argument = &self.arguments[lane];
         let harmless = matches!(column.data, Data::Null(_) | Data::Bit(_) | Data::Int(_) | Data::Float(_));
-        let refused = if harmless || !(argument.sums || argument.extremes) {
+        let refused = if harmless || !argument.refuses() {
             None
         } else {
             let refuse = |row| argument.refuse(&column.value(row)).map(|message| Refused { row, message });
@@ -127,28 +153,77 @@ impl Calls {
 
     /// Why a value cannot be aggregated, if it cannot.
     pub fn refuse(&self, lane: usize, value: &Value) -> Option<String> {
-        let argument = &self.arguments[lane];
-        (argument.sums || argument.extremes).then(|| argument.refuse(value))?
+        self.arguments[lane].refuse(value)
     }
 
     /// What MIN and MAX compare for a value: text is a number unless it was cast to text.
     pub fn comparable(&self, lane: usize, value: Value) -> Value {
-        match &value {
-            Value::Text(text) if !self.arguments[lane].as_text => {
-                decimal(text).map_or(Value::Null, Value::Float)
-            }
-            _ => value,
-        }
+        self.arguments[lane].comparable(value)
     }
 }
 
 impl Argument {
-    fn refuse(&self, value: &Value) -> Option<String> {
+    fn new(expr: Expr, as_text: bool, list: List) -> Argument {
+        let (sums, extremes, distinct, squares, prunes) = (false, false, false, false, false);
+        Argument { expr, as_text, sums, extremes, distinct, squares, list, prunes }
+    }
+
+    fn ask(&mut self, call: &AggregateCall) {
+        match call.function {
+            Aggregate::Count => self.distinct |= call.distinct,
+            Aggregate::Sum | Aggregate::Avg => self.sums = true,
+            Aggregate::Min | Aggregate::Max => self.extremes = true,
+            Aggregate::Var | Aggregate::VarP | Aggregate::Stdev | Aggregate::StdevP => {
+                (self.sums, self.squares) = (true, true);
+            }
+            Aggregate::PercentileCont(_)
+            | Aggregate::PercentileDisc(_)
+            | Aggregate::Collect
+            | Aggregate::CollectTop(_)
+            | Aggregate::TopOne => {}
+        }
+    }
+
+    /// Whether its state is more than counts, sums and extremes.
+    pub(crate) fn is_general(&self) -> bool {
+        self.distinct || self.squares || self.list != List::None
+    }
+
+    /// Whether its values are compared, so that kinds must not mix.
+    pub(crate) fn compares(&self) -> bool {
+        self.extremes || self.list == List::Disc
+    }
+
+    /// What is compared for a value: text is a number unless it was cast to text.
+    pub(crate) fn comparable(&self, value: Value) -> Value {
+        match &value {
+            Value::Text(text) if !self.as_text => decimal(text).map_or(Value::Null, Value::Float),
+            _ => value,
+        }
+    }
+
+    fn adds(&self) -> bool {
+        self.sums || self.list == List::Cont
+    }
+
+    /// Whether some values cannot be aggregated.
+    fn refuses(&self) -> bool {
+        self.adds() || self.compares() || matches!(self.list, List::Top(_))
+    }
+
+    /// Why a value cannot be aggregated, if it cannot.
+    pub(crate) fn refuse(&self, value: &Value) -> Option<String> {
+        if let List::Top(order) = &self.list {
+            return order.refuse(value);
+        }
+        if !self.refuses() {
+            return None;
+        }
         let kind = value.kind()?;
         match (kind, value) {
             (Type::Array | Type::Record, _) => Some(format!("{} cannot be aggregated", kind.name())),
-            (Type::Datetime, _) if self.sums => Some("datetime cannot be summed".to_owned()),
-            (Type::Text, Value::Text(text)) if self.sums || !self.as_text => {
+            (Type::Datetime, _) if self.adds() => Some("datetime cannot be summed".to_owned()),
+            (Type::Text, Value::Text(text)) if self.adds() || !self.as_text => {
                 decimal(text).is_none().then(|| format!("text `{text}` is no number"))
             }
             _ => None,

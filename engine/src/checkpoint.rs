@@ -1,7 +1,8 @@
 //! A checkpoint: the whole state of an instance as bytes, and back.
 //!
 //! ```text
-//!   "RWCK" | version | fingerprint | shard | ordering | output_from | frontier | failure | positions
+//!   "RWCK" | version | fingerprint | shard | ordering | output_from | frontier | failure
+//!          | sum of the reference data met, if the plan has any | positions
 //!          | for each node: id, frontier, length, state | sum of all bytes before
 //! ```
 //!
@@ -17,6 +18,7 @@ use rewindow_query::{Failure, Ordering, Plan, Policy, Shard, Timestamp};
 use crate::codec::{Corrupt, Reader, Writer};
 use crate::instance::{Instance, Work};
 use crate::plant::{Plant, Plants};
+use crate::setup::Setup;
 
 /// The version of the format that is written, and the only one that is read.
 pub const FORMAT: u32 = 1;
@@ -52,6 +54,9 @@ pub enum CheckpointError {
     /// They were written under other tolerances.
     #[error("the checkpoint was written with other settings of late and out-of-order events")]
     Ordering,
+    /// They were written over other reference data than this one: a version in force before has changed.
+    #[error("the checkpoint was written with other reference data")]
+    References,
 }
 
 impl CheckpointError {
@@ -64,6 +69,7 @@ impl CheckpointError {
             CheckpointError::Query { .. } => "checkpoint-query",
             CheckpointError::Shard => "checkpoint-shard",
             CheckpointError::Ordering => "checkpoint-ordering",
+            CheckpointError::References => "checkpoint-references",
         }
     }
 
@@ -98,6 +104,9 @@ impl Instance {
                 writer.text(&failure.message);
             }
         }
+        if !self.plan.references.is_empty() {
+            writer.u64(self.references.sum_before(self.frontier));
+        }
         for &position in self.positions.values() {
             let position = position + u64::from(self.plants.is(Plant::OffsetOneTooFar));
             writer.u64(position.saturating_sub(u64::from(self.plants.is(Plant::OffsetOneShort))));
@@ -129,13 +138,11 @@ impl Instance {
         ordering: Ordering,
         bytes: &[u8],
     ) -> Result<Instance, CheckpointError> {
-        Instance::restore_planted(plan, shard, ordering, bytes, Plants::none())
+        Setup::new(plan, shard, ordering).restore(bytes)
     }
 
     pub(crate) fn restore_planted(
-        plan: Arc<Plan>,
-        shard: Shard,
-        ordering: Ordering,
+        setup: Setup,
         bytes: &[u8],
         plants: Plants,
     ) -> Result<Instance, CheckpointError> {
@@ -145,22 +152,27 @@ impl Instance {
         if found != FORMAT {
             return Err(CheckpointError::Version { found });
         }
-        let (found, expected) = (reader.u64()?, plan.fingerprint());
+        let (found, expected) = (reader.u64()?, setup.plan.fingerprint());
         if found != expected {
             return Err(CheckpointError::Query { found, expected });
         }
-        if load_shard(&mut reader)? != shard {
+        if load_shard(&mut reader)? != setup.shard {
             return Err(CheckpointError::Shard);
         }
-        if load_ordering(&mut reader)? != ordering {
+        if load_ordering(&mut reader)? != setup.ordering {
             return Err(CheckpointError::Ordering);
         }
         let output_from = reader.timestamp()?;
-        let mut instance = Instance::planted(plan, shard, ordering, output_from, plants);
+        let mut instance = Instance::planted(setup, output_from, plants);
         instance.frontier = reader.timestamp()?;
         if reader.bool()? {
             let (at, message) = (reader.timestamp()?, reader.text()?.to_string());
             instance.failure = Some(Failure { at, message });
+        }
+        if !instance.plan.references.is_empty()
+            && reader.u64()? != instance.references.sum_before(instance.frontier)
+        {
+            return Err(CheckpointError::References);
         }
         let mut positions = BTreeMap::new();
         for &place in instance.positions.keys() {
@@ -220,7 +232,7 @@ fn checked(bytes: &[u8]) -> Result<&[u8], CheckpointError> {
 
 /// A 64-bit sum of eight bytes at a time. Every step is a bijection of the sum for given bytes and of the
 /// bytes for a given sum, so a change within one word is always noticed, any other almost surely.
-fn sum(bytes: &[u8]) -> u64 {
+pub(crate) fn sum(bytes: &[u8]) -> u64 {
     const PRIME: u64 = 0x0000_0100_0000_01b3;
     let mut sum = 0xcbf2_9ce4_8422_2325 ^ bytes.len() as u64;
     for chunk in bytes.chunks(8) {

@@ -21,12 +21,18 @@ mod cast;
 mod compare;
 mod date;
 mod function;
+mod geo;
 mod instant;
 mod like;
+mod numbers;
 mod predicate;
+mod records;
+mod text;
 
 pub use compare::equal;
 pub use instant::instant;
+
+pub(crate) use cast::whole;
 
 /// A row whose evaluation fails.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -253,6 +259,13 @@ impl<'a> Scope<'a> {
                 self.zip(&[operand], faults, |v| match cast::cast(&v[0], *to) {
                     Err(_) if *lenient => Ok(Value::Null),
                     result => result,
+                })
+            }
+            Expr::Record(members) => {
+                let operands: Vec<Operand> = members.iter().map(|(_, e)| self.eval(e, faults)).collect();
+                self.zip(&operands, faults, |values| {
+                    let named = members.iter().map(|(name, _)| name.clone()).zip(values.iter().cloned());
+                    Ok(Value::Record(Arc::new(named.collect())))
                 })
             }
             Expr::Call(Function::Coalesce, arguments) => self.coalesce(arguments, faults),

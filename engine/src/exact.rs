@@ -12,11 +12,11 @@
 use crate::codec::{Corrupt, Reader, Writer};
 
 /// Bits of a limb.
-const LIMB: usize = 32;
+pub(crate) const LIMB: usize = 32;
 /// Additions between two carries; keeps every limb far inside 64 bits.
 const ADDS_MAX: u32 = 1 << 28;
 /// Bit of 2^0.
-const UNIT: usize = 1074;
+pub(crate) const UNIT: usize = 1074;
 /// Limbs a canonical sum can have: floats reach 2^2098 units, 2^64 of them reach 2^2162.
 const LIMBS_MAX: usize = 70;
 
@@ -29,7 +29,7 @@ pub struct ExactSum {
 
 /// The float part, in limbs of 32 bits with carries still inside.
 #[derive(Clone, Debug, Default)]
-struct Fixed {
+pub(crate) struct Fixed {
     first: usize,
     limbs: Vec<i64>,
     adds: u32,
@@ -121,7 +121,7 @@ impl ExactSum {
     }
 
     /// Sign and magnitude without superfluous limbs: the same for equal sums.
-    fn magnitude(&self) -> Magnitude {
+    pub(crate) fn magnitude(&self) -> Magnitude {
         let mut fixed = self.floats.as_deref().cloned().unwrap_or_default();
         if self.ints != 0 {
             // The bigints, shifted to their place in units of 2^-1074.
@@ -143,13 +143,7 @@ impl ExactSum {
     /// Appends the sum to a checkpoint; equal sums (of bigints, of floats) give equal bytes.
     pub fn save(&self, writer: &mut Writer) {
         writer.i128(self.ints);
-        let floats = ExactSum { ints: 0, floats: self.floats.clone() }.magnitude();
-        writer.u8(u8::from(floats.negative));
-        writer.u8(floats.limbs.len() as u8);
-        if !floats.limbs.is_empty() {
-            writer.u8(floats.first as u8);
-            floats.limbs.iter().for_each(|&limb| writer.u32(limb));
-        }
+        self.floats.as_deref().cloned().unwrap_or_default().save(writer);
     }
 
     /// Reads what [`ExactSum::save`] wrote.
@@ -161,17 +155,32 @@ impl ExactSum {
         if ints.unsigned_abs() >= 1 << 126 {
             return Err(reader.corrupt("a sum of bigints"));
         }
+        let floats = Fixed::load(reader, LIMBS_MAX)?;
+        Ok(ExactSum { ints, floats: Some(floats).filter(|floats| !floats.limbs.is_empty()).map(Box::new) })
+    }
+}
+
+impl Fixed {
+    /// Appends the number to a checkpoint; equal numbers give equal bytes.
+    pub(crate) fn save(&self, writer: &mut Writer) {
+        let number = self.clone().into_magnitude();
+        writer.u8(u8::from(number.negative));
+        writer.u8(number.limbs.len() as u8);
+        if !number.limbs.is_empty() {
+            writer.u8(number.first as u8);
+            number.limbs.iter().for_each(|&limb| writer.u32(limb));
+        }
+    }
+
+    /// Reads what [`Fixed::save`] wrote: a number of less than `limbs_max` limbs from the unit.
+    pub(crate) fn load(reader: &mut Reader<'_>, limbs_max: usize) -> Result<Fixed, Corrupt> {
         let negative = reader.bool()?;
         let len = usize::from(reader.u8()?);
         if len == 0 {
-            return if negative {
-                Err(reader.corrupt("no minus zero"))
-            } else {
-                Ok(ExactSum { ints, floats: None })
-            };
+            return if negative { Err(reader.corrupt("no minus zero")) } else { Ok(Fixed::default()) };
         }
         let first = usize::from(reader.u8()?);
-        if first + len > LIMBS_MAX {
+        if first + len > limbs_max {
             return Err(reader.corrupt("a sum of floats"));
         }
         let limbs: Result<Vec<u32>, Corrupt> = (0..len).map(|_| reader.u32()).collect();
@@ -181,18 +190,11 @@ impl ExactSum {
         }
         let sign = if negative { -1 } else { 1 };
         let limbs = limbs.into_iter().map(|limb| sign * i64::from(limb)).collect();
-        Ok(ExactSum { ints, floats: Some(Box::new(Fixed { first, limbs, adds: 1 })) })
+        Ok(Fixed { first, limbs, adds: 1 })
     }
-}
 
-impl Fixed {
     fn add(&mut self, value: f64) {
-        let bits = value.to_bits();
-        let exponent = (bits >> 52 & 0x7FF) as usize;
-        let fraction = bits & ((1 << 52) - 1);
-        // A normal number is 1.fraction * 2^(exponent - 1023), that is mantissa * 2^(exponent - 1) units.
-        let (mantissa, shift) =
-            if exponent == 0 { (fraction, 0) } else { (fraction | 1 << 52, exponent - 1) };
+        let (mantissa, shift) = parts(value);
         let limb = shift / LIMB;
         let wide = u128::from(mantissa) << (shift % LIMB);
         self.cover(limb, limb + 3);
@@ -204,7 +206,20 @@ impl Fixed {
         self.count_add(1);
     }
 
-    fn combine(&mut self, other: &Fixed, sign: i64) {
+    /// Adds `magnitude * 2^shift` units, or takes it away; `magnitude` is below 2^127.
+    pub(crate) fn add_wide(&mut self, magnitude: u128, shift: usize, add: bool) {
+        let (limb, bits) = (shift / LIMB, shift % LIMB);
+        self.cover(limb, limb + 5);
+        let (sign, at) = (if add { 1 } else { -1 }, limb - self.first);
+        for i in 0..4 {
+            let part = u64::from((magnitude >> (i * LIMB)) as u32) << bits;
+            self.limbs[at + i] += sign * ((part & 0xFFFF_FFFF) as i64);
+            self.limbs[at + i + 1] += sign * ((part >> LIMB) as i64);
+        }
+        self.count_add(1);
+    }
+
+    pub(crate) fn combine(&mut self, other: &Fixed, sign: i64) {
         if other.limbs.is_empty() {
             return;
         }
@@ -259,7 +274,7 @@ impl Fixed {
         self.adds = 0;
     }
 
-    fn into_magnitude(mut self) -> Magnitude {
+    pub(crate) fn into_magnitude(mut self) -> Magnitude {
         self.carry();
         let negative = self.limbs.last().is_some_and(|&top| top < 0);
         if negative {
@@ -277,18 +292,25 @@ impl Fixed {
 }
 
 /// A number by sign and magnitude: `limbs` from the lowest, no outer zeros; limb 0 is limb `first`.
-struct Magnitude {
-    negative: bool,
-    first: usize,
-    limbs: Vec<u32>,
+pub(crate) struct Magnitude {
+    pub(crate) negative: bool,
+    pub(crate) first: usize,
+    pub(crate) limbs: Vec<u32>,
+}
+
+/// Mantissa and shift of a finite float's magnitude, which is `mantissa * 2^shift` units of 2^-1074.
+pub(crate) fn parts(value: f64) -> (u64, usize) {
+    let bits = value.to_bits();
+    let exponent = (bits >> 52 & 0x7FF) as usize;
+    let fraction = bits & ((1 << 52) - 1);
+    // A normal number is 1.fraction * 2^(exponent - 1023), that is mantissa * 2^(exponent - 1) units.
+    if exponent == 0 { (fraction, 0) } else { (fraction | 1 << 52, exponent - 1) }
 }
 
 /// The float nearest to `limbs * 2^(shift - below - 1074)`, a little more if `more`; ties to even.
 /// `None` if that is infinite. A zero has no sign.
-fn nearest(limbs: &[u32], shift: usize, below: usize, more: bool, negative: bool) -> Option<f64> {
-    let Some(top_limb) = limbs.iter().rposition(|&limb| limb != 0) else {
-        return Some(0.0);
-    };
+pub(crate) fn nearest(limbs: &[u32], shift: usize, below: usize, more: bool, negative: bool) -> Option<f64> {
+    let Some(top_limb) = limbs.iter().rposition(|&limb| limb != 0) else { return Some(0.0) };
     let top = top_limb * LIMB + (31 - limbs[top_limb].leading_zeros() as usize);
     // The lowest bit of the result, counted in bits of `limbs`: 53 bits from the top, but never finer
     // than the smallest float, which is bit `below - shift`.

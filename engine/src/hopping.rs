@@ -50,6 +50,8 @@ pub struct Hopping {
     total: State,
     /// Extremes of the sealed panes, for the lanes that ask for them.
     queues: Vec<(usize, Queues)>,
+    /// Lanes whose values must go with those of the sealed panes.
+    compared: Vec<usize>,
     ended: bool,
     plants: Plants,
 }
@@ -69,7 +71,8 @@ impl Hopping {
             Window::Hopping { size, hop, offset } => (size.0, hop.0, offset.0),
             other => unreachable!("a {} window is no hopping window", other.name()),
         };
-        let grouping = Grouping::new(op);
+        let mut grouping = Grouping::new(op);
+        grouping.calls = grouping.calls.pruning();
         Hopping {
             size,
             hop,
@@ -86,6 +89,7 @@ impl Hopping {
                 .into_iter()
                 .map(|lane| (lane, Queues::default()))
                 .collect(),
+            compared: grouping.calls.compared_lanes(),
             grouping,
             ended: false,
             plants,
@@ -158,7 +162,7 @@ impl Hopping {
         let (calls, measures) = (&self.grouping.calls, &read.measures);
         let mut refused = pane.state.add(calls, local, measures, range.clone(), read.passed).err();
         let asked = range.start.max(read.passed)..range.end;
-        for &(lane, _) in &self.queues {
+        for &lane in &self.compared {
             if read.measures[lane].ints().is_some() && self.total.is_ints(lane) {
                 continue;
             }

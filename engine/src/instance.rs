@@ -20,6 +20,8 @@ use crate::operator::Operator;
 use crate::ordering::Source;
 use crate::output::Output;
 use crate::plant::Plants;
+use crate::reference::References;
+use crate::setup::Setup;
 
 /// What a call gives.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,6 +39,7 @@ pub struct Instance {
     pub(crate) ordering: Ordering,
     pub(crate) output_from: Timestamp,
     pub(crate) plants: Plants,
+    pub(crate) references: Arc<References>,
     pub(crate) stages: Vec<Stage>,
     outputs: Vec<Output>,
     /// Next offset to read of each partition.
@@ -67,22 +70,17 @@ pub(crate) enum Work {
 impl Instance {
     /// The shard with empty state: it has read nothing and gives rows stamped at or after `output_from`.
     pub fn new(plan: Arc<Plan>, shard: Shard, ordering: Ordering, output_from: Timestamp) -> Instance {
-        Instance::planted(plan, shard, ordering, output_from, Plants::none())
+        Setup::new(plan, shard, ordering).start(output_from)
     }
 
-    pub(crate) fn planted(
-        plan: Arc<Plan>,
-        shard: Shard,
-        ordering: Ordering,
-        output_from: Timestamp,
-        plants: Plants,
-    ) -> Instance {
+    pub(crate) fn planted(setup: Setup, output_from: Timestamp, plants: Plants) -> Instance {
+        let Setup { plan, shard, ordering, references } = setup;
         let nodes = plan.nodes_of(&shard.outputs);
         let place = |id: NodeId| nodes.iter().position(|&n| n == id).expect("a node's inputs are needed too");
         let stage = |&id: &NodeId| {
             let node = &plan.nodes[id];
             let spared = |&input: &NodeId| (!build::passes_key(&node.op)).then(|| build::width(&plan, input));
-            let work = match (&node.op, build::build(&plan, id, plants)) {
+            let work = match (&node.op, build::build(&plan, id, &references, plants)) {
                 (_, Some(operator)) => Work::Operator(operator),
                 (Op::Source(source), None) => {
                     let mine = shard.reads.iter().filter(|(input, _)| *input == source.input);
@@ -109,6 +107,7 @@ impl Instance {
             ordering,
             output_from,
             plants,
+            references,
             stages,
             outputs,
             positions,
@@ -136,7 +135,6 @@ impl Instance {
         for source in self.sources_of(input) {
             source.feed(partition, entries, &mut dropped);
         }
-        self.note_failures();
         Ok(self.advance(dropped))
     }
 
@@ -167,7 +165,6 @@ impl Instance {
         source.feed_columns(partition, first_offset, arrivals, columns, &mut dropped);
         assert!(sources.next().is_none(), "columns are fed to a single Source node");
         drop(sources);
-        self.note_failures();
         Ok(self.advance(dropped))
     }
 
@@ -226,17 +223,6 @@ impl Instance {
             Work::Source(source) if source.input() == input => Some(source),
             _ => None,
         })
-    }
-
-    /// Learns what the sources failed with when they were fed.
-    fn note_failures(&mut self) {
-        for stage in &mut self.stages {
-            let Work::Source(source) = &mut stage.work else { continue };
-            let Some(failure) = source.take_failure() else { continue };
-            if self.failure.as_ref().is_none_or(|known| failure.at < known.at) {
-                self.failure = Some(failure);
-            }
-        }
     }
 
     /// Steps, if no row is awaited below a later instant than before (rule 3.8).

@@ -28,7 +28,7 @@ use crate::operator::Operator;
 use crate::plant::{Plant, Plants};
 use crate::slots::{NONE, Slots};
 
-mod equate;
+pub(crate) mod equate;
 mod shape;
 mod side;
 

@@ -5,6 +5,7 @@
 //! clock, rolls no dice, and learns of a failure only by being opened again (`recovery`).
 
 pub mod aggregate;
+pub mod apply;
 pub mod batch;
 pub mod build;
 pub mod calls;
@@ -23,15 +24,24 @@ pub mod isfirst;
 pub mod join;
 pub mod lag;
 pub mod last;
+pub mod listed;
 pub mod looking;
 pub mod operator;
 pub mod ordering;
 pub mod output;
+pub mod over;
+pub mod pattern;
 pub mod plant;
 pub mod project;
 pub mod recovery;
+pub mod reference;
+pub mod session;
+pub mod setup;
 pub mod sliding;
 pub mod slots;
+pub mod spread;
+pub mod substream;
+pub mod table;
 pub mod tumbling;
 pub mod union;
 
@@ -39,13 +49,23 @@ pub use checkpoint::CheckpointError;
 pub use instance::{Instance, Produced};
 pub use plant::{Plant, Plants};
 pub use recovery::{OpenError, Opening};
+pub use reference::References;
+pub use setup::Setup;
 
+#[cfg(test)]
+mod aggregates_tests;
 #[cfg(test)]
 mod join_tests;
 #[cfg(test)]
 mod looking_tests;
+#[cfg(test)]
+mod pattern_tests;
 #[cfg(all(test, feature = "plant"))]
 mod plants_tests;
+#[cfg(test)]
+mod reference_tests;
+#[cfg(test)]
+mod session_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -16,6 +16,9 @@
 //! and rule 3.4.2 keeps their timestamps at or above `arrival - L`. It changes only when rows appear. Without
 //! TIMESTAMP BY timestamp and watermark are the arrival.
 //!
+//! With substreams (rule 3.9) disorder is judged within each of them, and a new one may begin at any time, so
+//! the watermark is `arrival - L` alone.
+//!
 //! Knows no operator. Invariants: nothing is released twice or below what was released before; a lane's
 //! rows wait in order of arrival, so offsets need not be kept.
 
@@ -25,13 +28,15 @@ use std::sync::Arc;
 
 use rewindow_query::expr::Expr;
 use rewindow_query::plan::{self, SourceColumn};
-use rewindow_query::{Dropped, Entry, Failure, Ordering, Payload, Policy, Reason, Span, Timestamp};
+use rewindow_query::{Dropped, Entry, Ordering, Payload, Policy, Reason, Span, Timestamp, Type};
 
 use crate::batch::{Batch, Slice};
 use crate::codec::{Corrupt, Reader, Writer};
 use crate::column::{Column, ColumnBuilder, Data};
 use crate::eval;
 use crate::plant::{Plant, Plants};
+use crate::substream::{Substreams, Tuples};
+use crate::table;
 
 /// No instant: what is compared below any.
 const NEVER: i64 = i64::MIN;
@@ -41,13 +46,14 @@ const NEVER: i64 = i64::MIN;
 pub struct Source {
     input: usize,
     columns: Vec<SourceColumn>,
+    table: Vec<(Arc<str>, Type)>,
     timestamp_by: Option<Expr>,
+    /// TIMESTAMP BY … OVER.
+    over: Vec<Expr>,
     ordering: Ordering,
     lanes: Vec<Lane>,
     /// Everything stamped before it has been released.
     until: i64,
-    /// The earliest failure of TIMESTAMP BY that nobody has been told yet.
-    failure: Option<Failure>,
     plants: Plants,
 }
 
@@ -62,6 +68,8 @@ struct Lane {
     /// Nothing earlier is awaited.
     watermark: i64,
     waiting: Waiting,
+    /// With TIMESTAMP BY … OVER.
+    substreams: Option<Substreams>,
     /// Restored and not heard of since; only a planted bug looks at it.
     silent: bool,
 }
@@ -81,22 +89,26 @@ struct Waiting {
 impl Source {
     /// The source of a plan node over these partitions of its input.
     pub fn new(source: &plan::Source, partitions: &[u32], ordering: Ordering, plants: Plants) -> Source {
+        // Without TIMESTAMP BY there is no disorder to be judged.
+        let over = if source.timestamp_by.is_some() { source.over.clone() } else { Vec::new() };
         let lane = |&partition: &u32| Lane {
             partition,
             seen: NEVER,
             arrived: NEVER,
             watermark: NEVER,
             waiting: Waiting::new(source.columns.len()),
+            substreams: (!over.is_empty()).then(|| Substreams::new(over.len())),
             silent: false,
         };
         Source {
             input: source.input,
             columns: source.columns.clone(),
+            table: source.table.clone(),
             timestamp_by: source.timestamp_by.clone(),
             ordering,
             lanes: partitions.iter().map(lane).collect(),
+            over,
             until: NEVER,
-            failure: None,
             plants,
         }
     }
@@ -104,11 +116,6 @@ impl Source {
     /// The stream it reads, as an index into the plan's inputs.
     pub fn input(&self) -> usize {
         self.input
-    }
-
-    /// What TIMESTAMP BY failed with since this was last asked, at the arrival of the entry (choice C-FAIL).
-    pub fn take_failure(&mut self) -> Option<Failure> {
-        self.failure.take()
     }
 
     /// Takes entries of one partition in order of offsets; notes what is dropped. A partition that is not
@@ -121,7 +128,10 @@ impl Source {
         let mut estimate = NEVER;
         for entry in entries {
             match &entry.payload {
-                Payload::Event(record) => events.push((entry, record)),
+                Payload::Event(record) => match table::fit(record, &self.table) {
+                    Some(record) => events.push((entry, record)),
+                    None => drop(entry.offset, Reason::Deserialization),
+                },
                 Payload::Malformed(_) => drop(entry.offset, Reason::Deserialization),
                 Payload::Estimate => estimate = estimate.max(entry.arrival.0),
             }
@@ -131,7 +141,7 @@ impl Source {
             events.iter().for_each(|(_, record)| column.push(record.get(name).cloned().unwrap_or_default()));
             column.finish()
         };
-        let payload = || events.iter().map(|(_, record)| rewindow_query::Value::Record(Arc::clone(record)));
+        let payload = || events.iter().map(|(_, record)| rewindow_query::Value::Record(record.clone()));
         let columns = self.columns.iter().map(|column| match column {
             SourceColumn::Member(name) => member(name),
             SourceColumn::Payload => Column::from_values(payload().collect()),
@@ -143,9 +153,9 @@ impl Source {
         self.advance(lane, estimate);
     }
 
-    /// Takes events of one partition that are decoded already, column by column as the plan's Source lists
-    /// them; PartitionId, arrival and timestamp columns are filled in here, whatever they hold. Offsets count
-    /// from `first_offset`. Arrivals are in ticks.
+    /// Takes events of one partition that are decoded already and fit their CREATE TABLE, column by column as
+    /// the plan's Source lists them; PartitionId, arrival and timestamp columns are filled in here, whatever
+    /// they hold. Offsets count from `first_offset`. Arrivals are in ticks.
     pub fn feed_columns(
         &mut self,
         partition: u32,
@@ -183,9 +193,13 @@ impl Source {
                 SourceColumn::Member(_) | SourceColumn::Payload => {}
             }
         }
-        let (instants, failed, columns) = self.instants(arrivals, columns);
+        let (instants, tuples, columns) = self.instants(arrivals, columns);
         let (released, again) = (self.until, self.plants.is(Plant::OffsetOneShort));
         let lane = &mut self.lanes[lane];
+        let slots = match (&mut lane.substreams, &tuples) {
+            (Some(substreams), Some(tuples)) => substreams.assign(&tuples.columns, len),
+            _ => Vec::new(),
+        };
         lane.silent = false;
         let base = lane.waiting.hold(columns, len);
         let Some(instants) = instants else {
@@ -202,11 +216,12 @@ impl Source {
             // In a log arrivals never go back; were one to, it counts as the one in front of it.
             let arrival = arrival.max(lane.arrived);
             lane.arrived = arrival;
-            if failed.get(row).copied().unwrap_or(false) {
-                continue; // it fails the job, and is not there for what else is to be said
-            }
             if instant == NEVER {
                 drop(row, Reason::Timestamp);
+                continue;
+            }
+            if tuples.as_ref().is_some_and(|tuples| tuples.is_missing(row)) {
+                drop(row, Reason::TimestampKey);
                 continue;
             }
             if instant > arrival.saturating_add(Span::EARLY.0) {
@@ -223,7 +238,11 @@ impl Source {
                 }
                 timestamp = oldest;
             }
-            let behind = lane.seen.saturating_sub(disorder);
+            let seen = match &mut lane.substreams {
+                Some(substreams) => substreams.seen(slots[row]),
+                None => &mut lane.seen,
+            };
+            let behind = seen.saturating_sub(disorder);
             if timestamp < behind {
                 if policy == Policy::Drop {
                     drop(row, Reason::OutOfOrder);
@@ -231,7 +250,7 @@ impl Source {
                 }
                 timestamp = behind;
             }
-            lane.seen = lane.seen.max(timestamp);
+            *seen = timestamp.max(*seen);
             if cfg!(feature = "plant") && timestamp < released {
                 // Only a planted bug comes here: a row read twice is late, a row misjudged is lost.
                 if !again {
@@ -241,21 +260,25 @@ impl Source {
             }
             lane.waiting.push(timestamp, base + row as u32);
         }
-        lane.watermark = lane.watermark.max(lane.seen.saturating_sub(disorder));
+        let floor = lane.floor(self.ordering);
+        match &mut lane.substreams {
+            Some(substreams) => substreams.sweep(floor),
+            None => lane.watermark = lane.watermark.max(lane.seen.saturating_sub(disorder)),
+        }
     }
 
-    /// What TIMESTAMP BY says of each event, [`NEVER`] where it is no instant: such an event is dropped, the
-    /// job goes on (rule 2.8). `None` without TIMESTAMP BY. Then the rows marked for which it fails; of
-    /// these the first is noted. The columns come back.
+    /// What TIMESTAMP BY says of each event, [`NEVER`] where it is no instant or fails: such an event is
+    /// dropped, the job goes on (rule 2.8). `None` without TIMESTAMP BY. The tuples of the substreams come
+    /// with it, and the columns come back.
     fn instants(
-        &mut self,
+        &self,
         arrivals: &[i64],
         columns: Vec<Column>,
-    ) -> (Option<Vec<i64>>, Vec<bool>, Vec<Column>) {
-        let Some(expr) = &self.timestamp_by else { return (None, Vec::new(), columns) };
+    ) -> (Option<Vec<i64>>, Option<Tuples>, Vec<Column>) {
+        let Some(expr) = &self.timestamp_by else { return (None, None, columns) };
         let columns = columns.into_iter().map(Arc::new).collect();
         let batch = Batch { timestamps: arrivals.to_vec(), columns };
-        let (column, failed) = eval::evaluate_leniently(expr, &batch);
+        let (column, _) = eval::evaluate_leniently(expr, &batch);
         let mut instants: Vec<i64> = match &column.data {
             Data::Datetime(ticks) => ticks.clone(),
             Data::Text(texts) => {
@@ -277,15 +300,8 @@ impl Source {
             }
         }
         drop(column);
-        if failed.contains(&true)
-            && let Err(fault) = eval::evaluate(expr, &batch)
-        {
-            let at = Timestamp(arrivals[fault.row]);
-            if self.failure.as_ref().is_none_or(|known| at < known.at) {
-                self.failure = Some(Failure { at, message: fault.message });
-            }
-        }
-        (Some(instants), failed, batch.columns.into_iter().map(Arc::unwrap_or_clone).collect())
+        let tuples = (!self.over.is_empty()).then(|| Tuples::new(&self.over, &batch));
+        (Some(instants), tuples, batch.columns.into_iter().map(Arc::unwrap_or_clone).collect())
     }
 
     /// A journaled estimate of the arrival clock (rule 3.7).
@@ -355,6 +371,9 @@ impl Source {
             writer.i64(if forget { NEVER } else { lane.seen });
             writer.i64(lane.arrived);
             writer.i64(if forget { NEVER } else { lane.watermark });
+            if let Some(substreams) = &lane.substreams {
+                substreams.save(if forget { i64::MAX } else { lane.floor(self.ordering) }, writer);
+            }
             let rows = lane.waiting.in_order_of_arrival();
             let rows = if self.plants.is(Plant::PendingRowsLost) { &[] } else { rows.as_slice() };
             writer.len(rows.len());
@@ -374,6 +393,10 @@ impl Source {
         for lane in &mut self.lanes {
             (lane.seen, lane.arrived, lane.watermark) = (reader.i64()?, reader.i64()?, reader.i64()?);
             lane.silent = true;
+            if let Some(substreams) = &mut lane.substreams {
+                *substreams = Substreams::new(self.over.len());
+                substreams.load(reader)?;
+            }
             let count = reader.len(8 + self.columns.len())?;
             let mut builders: Vec<ColumnBuilder> = Vec::new();
             builders.resize_with(self.columns.len(), || ColumnBuilder::with_capacity(count));
@@ -404,10 +427,22 @@ impl Source {
             let rows = lane.waiting.in_order_of_arrival();
             let stamps: Vec<String> = rows.iter().map(|&(_, t)| Timestamp(t).to_string()).collect();
             let (seen, watermark) = (Timestamp(lane.seen), Timestamp(lane.watermark));
+            let seen = match &lane.substreams {
+                Some(substreams) => substreams.explain(lane.floor(self.ordering)),
+                None => seen.to_string(),
+            };
             let text = format!("seen {seen}, watermark {watermark}, waiting [{}]", stamps.join(", "));
             texts.insert(format!("partition {}", lane.partition), text);
         }
         texts
+    }
+}
+
+impl Lane {
+    /// A substream seen up to here, or less far, puts no event out of order that is in time: that is stamped
+    /// `arrived - L` or later.
+    fn floor(&self, ordering: Ordering) -> i64 {
+        self.arrived.saturating_sub(ordering.late.0).saturating_add(ordering.out_of_order.0)
     }
 }
 
@@ -471,8 +506,9 @@ impl Waiting {
             let empty = || Column { data: Data::Null(0), nulls: None };
             return self.store.iter_mut().map(|column| std::mem::replace(column, empty())).collect();
         }
-        let pick =
-            |column: &Column| if adjacent { column.slice(first..last + 1) } else { column.gather(places) };
+        let pick = |column: &Column| {
+            if adjacent { column.slice(first..last + 1) } else { column.gather(places) }
+        };
         self.store.iter().map(pick).collect()
     }
 

@@ -46,10 +46,16 @@ pub enum Plant {
     LastStateNotSaved,
     /// ISFIRST forgets over a restore that an interval already had its first row.
     IsFirstForgets,
+    /// A session cut at a check point, without events since, is not in the checkpoint.
+    SessionIndexLost,
+    /// A session that goes on from a check point is restored as if it had begun behind it.
+    SessionRestartParity,
+    /// Starts of patterns whose match is not decided are not in the checkpoint.
+    MatchPartialLost,
 }
 
 /// Every plant with its name and what it is.
-const TABLE: [(Plant, &str, &str); 18] = [
+const TABLE: [(Plant, &str, &str); 21] = [
     (
         Plant::CheckpointForgetsWatermark,
         "checkpoint-forgets-watermark",
@@ -88,6 +94,17 @@ const TABLE: [(Plant, &str, &str); 18] = [
     (Plant::LagStateNotSaved, "lag-state-not-saved", "what LAG looks back at is not in the checkpoint"),
     (Plant::LastStateNotSaved, "last-state-not-saved", "what LAST looks back at is not in the checkpoint"),
     (Plant::IsFirstForgets, "isfirst-forgets", "ISFIRST forgets that an interval already had its first row"),
+    (
+        Plant::SessionIndexLost,
+        "session-index-lost",
+        "sessions cut at a check point and empty since are not in the checkpoint",
+    ),
+    (
+        Plant::SessionRestartParity,
+        "session-restart-parity",
+        "a session going on from a check point is restored as if it had begun behind it",
+    ),
+    (Plant::MatchPartialLost, "match-partial-lost", "undecided starts of patterns are not in the checkpoint"),
 ];
 
 impl Plant {
@@ -130,6 +147,8 @@ impl Plant {
             Plant::LagStateNotSaved => "LAG",
             Plant::LastStateNotSaved => "LAST with WHEN",
             Plant::IsFirstForgets => "ISFIRST",
+            Plant::SessionIndexLost | Plant::SessionRestartParity => "a session window",
+            Plant::MatchPartialLost => "MATCH_RECOGNIZE",
         })
     }
 
@@ -149,6 +168,8 @@ impl Plant {
             // Without WHEN it finds the row itself, whatever else it remembers.
             Plant::LastStateNotSaved => any(|op| matches!(op, Op::Last(last) if last.when.is_some())),
             Plant::IsFirstForgets => any(|op| matches!(op, Op::IsFirst(_))),
+            Plant::SessionIndexLost | Plant::SessionRestartParity => any(|op| op.name() == "session"),
+            Plant::MatchPartialLost => any(|op| matches!(op, Op::Match(_))),
             _ => true,
         }
     }

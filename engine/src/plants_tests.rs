@@ -11,14 +11,22 @@ use crate::join::{Join, Shape};
 use crate::lag::Lag;
 use crate::last::Last;
 use crate::operator::Operator;
+use crate::pattern::Match;
 use crate::plant::{Plant, Plants};
+use crate::session::Session;
 use crate::sliding::Sliding;
 use crate::testing::{Row, column, run};
 use crate::tumbling::Tumbling;
 
 fn group(window: Window) -> Group {
-    let count = AggregateCall { function: Aggregate::Count, argument: None, distinct: false, as_text: false };
-    Group { window, keys: Vec::new(), calls: vec![count] }
+    let count = AggregateCall {
+        function: Aggregate::Count,
+        argument: None,
+        distinct: false,
+        as_text: false,
+        order: Vec::new(),
+    };
+    Group { window, keys: Vec::new(), calls: vec![count], session_by: Vec::new() }
 }
 
 fn join() -> plan::Join {
@@ -67,6 +75,26 @@ fn make(plant: Plant, plants: Plants) -> Option<Box<dyn Operator>> {
             let op = plan::IsFirst { interval: Span(20), partition: Vec::new(), when: None };
             Box::new(IsFirst::new(&op, plants))
         }
+        Plant::SessionIndexLost | Plant::SessionRestartParity => {
+            let window = Window::Session { timeout: Span(20), max: Span(8) };
+            Box::new(Session::new(&group(window), plants))
+        }
+        Plant::MatchPartialLost => {
+            let a = plan::Variable {
+                name: "A".into(),
+                define: Predicate::Compare(CompareOp::Less, column(0), Expr::Literal(Value::Int(9))),
+                terms: vec![plan::MatchTerm::Current(argument)],
+            };
+            let classes = plan::MatchExpr { expr: column(0), terms: vec![plan::MatchTerm::Classifier] };
+            let op = plan::Match {
+                limit,
+                partition: Vec::new(),
+                variables: vec![a],
+                pattern: plan::Pattern::Repeat(Box::new(plan::Pattern::Variable(0)), 2, None),
+                measures: vec![("classes".into(), classes)],
+            };
+            Box::new(Match::new(&op, plants))
+        }
         _ => return None,
     })
 }
@@ -94,5 +122,5 @@ fn every_operator_plant_breaks_a_restore_and_nothing_else_does() {
         assert_eq!(output(Plants::none(), true), whole, "{}: sound without it", plant.name());
         assert_ne!(output(Plants::only(Some(plant)), true), whole, "{}: not seen", plant.name());
     }
-    assert_eq!(tried, 9, "a plant without a test");
+    assert_eq!(tried, 12, "a plant without a test");
 }

@@ -27,6 +27,7 @@ use rewindow_query::{Gap, LogView, Ordering, Outcome, Plan, Recovered, Shard, Sp
 use crate::checkpoint::CheckpointError;
 use crate::instance::Instance;
 use crate::plant::{Plant, Plants};
+use crate::setup::Setup;
 
 /// What a shard is told when it is opened.
 pub struct Opening<'a> {
@@ -70,7 +71,7 @@ impl Instance {
         ordering: Ordering,
         opening: Opening<'_>,
     ) -> Result<(Instance, Recovered), OpenError> {
-        open(plan, shard, ordering, &opening, Plants::none())
+        Setup::new(plan, shard, ordering).open(opening)
     }
 
     /// Like [`Instance::open`], with a bug planted.
@@ -85,14 +86,12 @@ impl Instance {
         opening: Opening<'_>,
         plant: Option<Plant>,
     ) -> Result<(Instance, Recovered), OpenError> {
-        open(plan, shard, ordering, &opening, Plants::only(plant))
+        Setup::new(plan, shard, ordering).open_planted(opening, plant)
     }
 }
 
-fn open(
-    plan: Arc<Plan>,
-    shard: Shard,
-    ordering: Ordering,
+pub(crate) fn open(
+    setup: Setup,
     opening: &Opening<'_>,
     plants: Plants,
 ) -> Result<(Instance, Recovered), OpenError> {
@@ -103,19 +102,17 @@ fn open(
     };
     let restored = match opening.checkpoint.filter(|_| allowed) {
         None => None,
-        Some(bytes) => {
-            match Instance::restore_planted(plan.clone(), shard.clone(), ordering, bytes, plants) {
-                Ok(instance) => Some(instance),
-                Err(error) if error.is_damage() => None,
-                Err(error) => return Err(error.into()),
-            }
-        }
+        Some(bytes) => match Instance::restore_planted(setup.clone(), bytes, plants) {
+            Ok(instance) => Some(instance),
+            Err(error) if error.is_damage() => None,
+            Err(error) => return Err(error.into()),
+        },
     };
     // State that was built up for a later start lacks what earlier rows look back at.
     let restored = restored.filter(|instance| instance.output_from <= opening.output_from);
     let (instance, mut recovered) = match restored {
         Some(instance) => go_on(instance, opening),
-        None => replay(Instance::planted(plan, shard, ordering, opening.output_from, plants), opening),
+        None => replay(Instance::planted(setup, opening.output_from, plants), opening),
     };
     if plants.is(Plant::RetentionGapSilent) {
         recovered.gaps.clear();

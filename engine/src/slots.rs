@@ -119,6 +119,16 @@ impl Slots {
         }
     }
 
+    /// The slot of a key, if it has one.
+    pub fn find_key(&self, key: &[Value]) -> Option<u32> {
+        let slot = match (&self.keys, key) {
+            (Keys::Ints(_), [Value::Int(int)]) => self.table.find(*int as u64, |_| true),
+            (Keys::Ints(_), _) => NONE,
+            (Keys::Tuples(_), key) => self.find_hashed(hash_key(key), |known| known == key),
+        };
+        (slot != NONE).then_some(slot)
+    }
+
     /// The key of a slot.
     pub fn key(&self, slot: u32) -> Vec<Value> {
         match &self.keys {

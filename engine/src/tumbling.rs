@@ -1,4 +1,5 @@
-//! Tumbling window (rule 4.6): windows `(end - size, end]` with ends at `k * size + offset`.
+//! Tumbling window (rule 4.6): windows `(end - size, end]` with ends at `k * size + offset`; and the snapshot
+//! window (rule 4.10), which is one of a single tick.
 //!
 //! Rows come in the order of their timestamps, so one window is open at a time. Batches are cut at window
 //! ends, no event is tested. A window closes when the frontier is past its end (A-WATERMARK-CLOSE). Knows
@@ -34,13 +35,15 @@ pub struct Tumbling {
 }
 
 impl Tumbling {
-    /// Of a grouping whose window is tumbling.
+    /// Of a grouping whose window is tumbling or snapshot.
     pub fn new(op: &Group, plants: Plants) -> Tumbling {
         let (size, offset) = match op.window {
             Window::Tumbling { size, offset } => (size.0, offset.0),
+            Window::Snapshot => (1, 0),
             other => unreachable!("a {} window is no tumbling window", other.name()),
         };
-        let grouping = Grouping::new(op);
+        let mut grouping = Grouping::new(op);
+        grouping.calls = grouping.calls.pruning();
         let state = State::new(&grouping.calls);
         Tumbling { grouping, state, size, offset, end: None, ended: false, plants }
     }

@@ -14,12 +14,18 @@ use crate::testing::{Output, Row, batch, column, cuts, rows, run, run_every_way,
 use crate::tumbling::Tumbling;
 
 fn call(function: Aggregate, distinct: bool) -> AggregateCall {
-    AggregateCall { function, argument: Some(column(1)), distinct, as_text: false }
+    AggregateCall { function, argument: Some(column(1)), distinct, as_text: false, order: Vec::new() }
 }
 
 fn group(window: Window, keys: usize, extremes: bool) -> Group {
     let mut calls = vec![
-        AggregateCall { function: Aggregate::Count, argument: None, distinct: false, as_text: false },
+        AggregateCall {
+            function: Aggregate::Count,
+            argument: None,
+            distinct: false,
+            as_text: false,
+            order: Vec::new(),
+        },
         call(Aggregate::Count, false),
         call(Aggregate::Count, true),
         call(Aggregate::Sum, false),
@@ -28,14 +34,15 @@ fn group(window: Window, keys: usize, extremes: bool) -> Group {
     if extremes {
         calls.extend([call(Aggregate::Min, false), call(Aggregate::Max, false)]);
     }
-    Group { window, keys: (0..keys).map(|key| column(2 * key)).collect(), calls }
+    Group { window, keys: (0..keys).map(|key| column(2 * key)).collect(), calls, session_by: Vec::new() }
 }
 
-fn make(group: &Group) -> Box<dyn Operator> {
+pub(crate) fn make(group: &Group) -> Box<dyn Operator> {
     match group.window {
-        Window::Tumbling { .. } => Box::new(Tumbling::new(group, Plants::none())),
+        Window::Tumbling { .. } | Window::Snapshot => Box::new(Tumbling::new(group, Plants::none())),
         Window::Hopping { .. } => Box::new(Hopping::new(group, Plants::none())),
         Window::Sliding { .. } => Box::new(Sliding::new(group, Plants::none())),
+        other => panic!("{} is tested elsewhere", other.name()),
     }
 }
 
@@ -85,7 +92,9 @@ fn fold(content: &[&Row], extremes: bool) -> Result<Vec<Value>, ()> {
     });
     results.push(Value::Float(exact.mean(values.len() as u64).ok_or(())?));
     if extremes {
-        let number = |v: &Value| if let Value::Text(_) = v { Value::Float(2.5) } else { v.clone() };
+        let number = |v: &Value| {
+            if let Value::Text(_) = v { Value::Float(2.5) } else { v.clone() }
+        };
         let numbers: Vec<Value> = values.iter().map(|v| number(v)).collect();
         for side in [std::cmp::Ordering::Less, std::cmp::Ordering::Greater] {
             let best =
@@ -115,7 +124,7 @@ fn whole(value: &Value) -> Value {
 }
 
 /// Every end at which there may be a window, and for each the content.
-fn ends(window: Window, rows: &[Row]) -> Vec<(i64, i64)> {
+pub(crate) fn ends(window: Window, rows: &[Row]) -> Vec<(i64, i64)> {
     let (size, ends): (i64, Vec<i64>) = match window {
         Window::Tumbling { size, offset } => {
             (size.0, (0..300).filter(|end| (end - offset.0).rem_euclid(size.0) == 0).collect())
@@ -129,6 +138,12 @@ fn ends(window: Window, rows: &[Row]) -> Vec<(i64, i64)> {
             ends.dedup();
             (size.0, ends)
         }
+        Window::Snapshot => {
+            let mut ends: Vec<i64> = rows.iter().map(|row| row.0).collect();
+            ends.dedup();
+            (1, ends)
+        }
+        other => panic!("{} is tested elsewhere", other.name()),
     };
     ends.into_iter().map(|end| (end - size, end)).collect()
 }
@@ -182,7 +197,7 @@ fn oracle(group: &Group, rows: &[Row]) -> Output {
     (out, at)
 }
 
-fn windows() -> impl Strategy<Value = Window> {
+pub(crate) fn windows() -> impl Strategy<Value = Window> {
     prop_oneof![
         (1_i64..12, -5_i64..5)
             .prop_map(|(size, offset)| Window::Tumbling { size: Span(size), offset: Span(offset) }),

@@ -9,7 +9,9 @@ use common::{Logs, at, ordering, plan};
 use proptest::prelude::*;
 use rewindow_engine::Instance;
 use rewindow_engine::column::Column;
-use rewindow_query::{Dropped, Ordering, Payload, Policy, Reason, Span, Timestamp, Value};
+use rewindow_query::{Dropped, Ordering, Payload, Policy, Reason, Shard, Span, Timestamp, Value};
+
+const OVER: &str = "SELECT id, System.Timestamp() AS stamp FROM Feed TIMESTAMP BY t OVER k, PartitionId PARTITION BY PartitionId";
 
 const QUERY: &str = "SELECT id, System.Timestamp() AS stamp FROM Feed TIMESTAMP BY t";
 
@@ -35,10 +37,12 @@ fn logs(steps: &[Step]) -> Logs {
         let arrival = at(clock as f64 / 2.0);
         match own {
             None => logs.push(0, partition, arrival, Payload::Estimate),
-            Some(1000) => logs.event(0, partition, arrival, &format!(r#"{{"id":{id},"t":"soon"}}"#)),
+            Some(1000) => logs.event(0, partition, arrival, &format!(r#"{{"id":{id},"t":"soon","k":1}}"#)),
             Some(own) => {
                 let t = at((clock + own) as f64 / 2.0);
-                logs.event(0, partition, arrival, &format!(r#"{{"id":{id},"t":"{t}"}}"#));
+                // Every seventh event has no key; only substreams ask for it.
+                let k = if id % 7 == 6 { "null" } else { ["1", "1.0", "\"a\""][id % 3] };
+                logs.event(0, partition, arrival, &format!(r#"{{"id":{id},"t":"{t}","k":{k}}}"#));
             }
         }
     }
@@ -48,11 +52,11 @@ fn logs(steps: &[Step]) -> Logs {
 /// Stamp, partition, offset, id: in this order they leave.
 type Judged = (Timestamp, u32, u64, i64);
 
-/// Rules 3.4.1 to 3.4.4, one event after the other.
-fn judged(logs: &Logs, ordering: Ordering) -> (Vec<Judged>, Vec<Dropped>) {
+/// Rules 3.4.1 to 3.4.4, one event after the other; with substreams as rule 3.9 and C-SUBSTREAM have it.
+fn judged(logs: &Logs, ordering: Ordering, substreams: bool) -> (Vec<Judged>, Vec<Dropped>) {
     let (mut rows, mut dropped) = (Vec::new(), Vec::new());
     for (&(input, partition), entries) in &logs.0 {
-        let mut seen: Option<Timestamp> = None;
+        let mut all_seen: Vec<(Value, Timestamp)> = Vec::new();
         for entry in entries {
             let Payload::Event(record) = &entry.payload else { continue };
             let mut drop = |reason| dropped.push(Dropped { input, partition, offset: entry.offset, reason });
@@ -61,19 +65,25 @@ fn judged(logs: &Logs, ordering: Ordering) -> (Vec<Judged>, Vec<Dropped>) {
                 drop(Reason::Timestamp);
                 continue;
             };
+            let key = if substreams { record.get("k").cloned().unwrap() } else { Value::Int(0) };
+            if key.is_null() {
+                drop(Reason::TimestampKey);
+                continue;
+            }
             if own > entry.arrival.plus(Span::minutes(5)) {
                 drop(Reason::Early);
                 continue;
             }
             let late = own < entry.arrival.minus(ordering.late);
             let own = own.max(entry.arrival.minus(ordering.late));
+            let seen = all_seen.iter().filter(|(known, _)| *known == key).map(|(_, stamp)| *stamp).max();
             let behind = seen.map_or(Timestamp::MIN, |seen| seen.minus(ordering.out_of_order));
             if ordering.policy == Policy::Drop && (late || own < behind) {
                 drop(if late { Reason::Late } else { Reason::OutOfOrder });
                 continue;
             }
             let stamp = own.max(behind);
-            seen = seen.max(Some(stamp));
+            all_seen.push((key, stamp));
             let Some(Value::Int(id)) = record.get("id") else { unreachable!() };
             rows.push((stamp, partition, entry.offset, *id));
         }
@@ -89,14 +99,15 @@ proptest! {
     #[test]
     fn every_event_gets_the_stamp_and_place_the_rules_give_it(
         steps in steps(),
-        drop in any::<bool>(),
+        (drop, substreams) in any::<(bool, bool)>(),
         (late, disorder) in (0..6i64, 0..4i64),
         cuts in prop::collection::vec(1..6usize, 40),
     ) {
         let policy = if drop { Policy::Drop } else { Policy::Adjust };
         let (logs, ordering) = (logs(&steps), ordering(late, disorder, policy));
-        let plan = plan(QUERY);
-        let shard = plan.shards(&[3]).remove(0);
+        let plan = plan(if substreams { OVER } else { QUERY });
+        // A partitioned plan would be a shard for each; the stage is to merge them.
+        let shard = Shard { reads: (0..3).map(|partition| (0, partition)).collect(), ..plan.shards(&[3]).remove(0) };
         let mut instance = Instance::new(plan, shard, ordering, Timestamp::MIN);
         let (mut found, mut dropped) = (Vec::new(), Vec::new());
         let mut take = |rows: Vec<rewindow_query::Row>, before: Timestamp, after: Timestamp| {
@@ -125,7 +136,7 @@ proptest! {
         let before = instance.frontier();
         take(instance.finish().unwrap().rows, before, Timestamp::MAX);
         dropped.sort();
-        let (rows, drops) = judged(&logs, ordering);
+        let (rows, drops) = judged(&logs, ordering, substreams);
         let expected: Vec<_> = rows.into_iter().map(|(stamp, _, _, id)| (stamp, Value::Int(id))).collect();
         prop_assert_eq!(found, expected);
         prop_assert_eq!(dropped, drops);

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use rewindow_engine::{CheckpointError, Instance, OpenError, Opening};
 use rewindow_query::{Ordering, Outcome, Payload, Plan, Policy, Recovered, Row, Shard, Timestamp, Why};
 
-const QUERIES: [&str; 12] = [
+const QUERIES: [&str; 16] = [
     "SELECT k, v, System.Timestamp() AS s FROM Feed TIMESTAMP BY t WHERE v > 1",
     "SELECT *, v * 2 AS w FROM Feed",
     "SELECT k, COUNT(*) AS n, SUM(v) AS s FROM Feed TIMESTAMP BY t GROUP BY k, TumblingWindow(second, 7)",
@@ -31,6 +31,13 @@ const QUERIES: [&str; 12] = [
      ON DATEDIFF(second, L, R) BETWEEN 0 AND 5 AND L.k = R.k",
     "SELECT L.v AS l, R.v AS r FROM Feed L TIMESTAMP BY t LEFT JOIN Feed R TIMESTAMP BY t
      ON DATEDIFF(second, L, R) BETWEEN 1 AND 4 AND L.k = R.k WHERE L.v > 0",
+    "SELECT k, v, SUM(v) OVER (PARTITION BY k LIMIT DURATION(second, 9) WHEN v > 0) AS s FROM Feed TIMESTAMP BY t",
+    "SELECT k, STDEV(v) AS d, PERCENTILE_CONT(0.4) OVER (ORDER BY v) AS p, COLLECT(v) AS c,
+        TOPONE(v) OVER (ORDER BY v DESC) AS o FROM Feed TIMESTAMP BY t GROUP BY k, HoppingWindow(second, 9, 4)",
+    "WITH A AS (SELECT k, COUNT(*) AS n FROM Feed TIMESTAMP BY t GROUP BY k, TumblingWindow(second, 5))
+     SELECT COLLECTTOP(2, n) OVER (ORDER BY n DESC) AS c FROM A GROUP BY System.Timestamp()",
+    "CREATE TABLE Feed (k nvarchar(max), v float, t datetime);
+     SELECT k, v, System.Timestamp() AS s FROM Feed TIMESTAMP BY t OVER k",
 ];
 
 fn policy() -> Ordering {

@@ -1,8 +1,8 @@
 //! Section 6 (aggregates): one value from the content of a group.
 //!
-//! NULL is skipped, except by COUNT(*) (rule 2.5). [`prepare`] is what can already be said of one
-//! argument, and fails at its event; [`aggregate`] looks at the whole content. The result does not
-//! depend on the order of the content (choices C-SUM, C-MINMAX, C-DISTINCT).
+//! NULL is skipped, except by COUNT(*) and by those that collect (rule 2.5, A-COLLECT-NULL). [`prepare`] is
+//! what can already be said of one event, and fails at it; [`aggregate`] looks at the whole content. Of the
+//! order of the content only those that collect know (choices C-SUM, C-VAR, C-MINMAX, C-DISTINCT).
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -11,22 +11,49 @@ use rewindow_query::plan::{Aggregate, AggregateCall};
 use rewindow_query::{Failure, Timestamp, Type, Value};
 
 use crate::cast::cast;
-use crate::eval::order;
-use crate::exact::{nearest, total, whole};
+use crate::collect::{collect, collect_top, order_key, top_one};
+use crate::eval::{evaluate, order};
+use crate::exact::{nearest, nearest_of_squares, nearest_root, spread, total, whole};
+use crate::fact::Fact;
+use crate::percentile::{cont, disc};
 
-/// The argument as the aggregate counts it: SUM and AVG take numbers, text becomes a float, bit 0 or 1;
-/// MIN and MAX take text only where it is explicitly cast (rule 6.1).
-pub(crate) fn prepare(call: &AggregateCall, value: Value) -> Result<Value, String> {
-    let refused = |value: &Value| Err(format!("{value} cannot be an argument of {:?}", call.function));
+/// What an aggregate knows of an event.
+#[derive(Clone, Debug)]
+pub(crate) struct Argument {
+    /// The argument as the aggregate counts it; NULL for COUNT(*).
+    pub(crate) value: Value,
+    /// The values of ORDER BY, of COLLECTTOP and TOPONE.
+    pub(crate) order: Vec<Value>,
+}
+
+/// The argument of an aggregate for a row.
+pub(crate) fn prepare(call: &AggregateCall, row: &Fact) -> Result<Argument, String> {
+    let value = match &call.argument {
+        Some(argument) => prepared(call, evaluate(argument, row)?)?,
+        None => Value::Null,
+    };
+    let mut order = Vec::new();
+    if let Aggregate::CollectTop(_) | Aggregate::TopOne = call.function {
+        for (expr, _) in &call.order {
+            order.push(order_key(evaluate(expr, row)?)?);
+        }
+    }
+    Ok(Argument { value, order })
+}
+
+/// SUM and its like take numbers, text becomes a float, bit 0 or 1; MIN and its like take bit and datetime
+/// too, and text only where it is explicitly cast (rule 6.1).
+pub(crate) fn prepared(call: &AggregateCall, value: Value) -> Result<Value, String> {
+    use Aggregate::{Collect, CollectTop, Count, Max, Min, PercentileDisc, TopOne};
+    let as_is = matches!(call.function, Min | Max | PercentileDisc(_));
     match (call.function, &value) {
-        (Aggregate::Count, _) | (_, Value::Null) => Ok(value),
-        (_, Value::Array(_) | Value::Record(_)) => refused(&value),
-        (Aggregate::Min | Aggregate::Max, Value::Text(_)) if call.as_text => Ok(value),
+        (Count | Collect | CollectTop(_) | TopOne, _) | (_, Value::Null) => Ok(value),
+        (_, Value::Text(_)) if as_is && call.as_text => Ok(value),
         (_, Value::Text(_)) => cast(&value, Type::Float),
-        (Aggregate::Min | Aggregate::Max, _) => Ok(value),
-        (Aggregate::Sum | Aggregate::Avg, Value::Bit(bit)) => Ok(Value::Int((*bit).into())),
-        (Aggregate::Sum | Aggregate::Avg, Value::Datetime(_)) => refused(&value),
-        (Aggregate::Sum | Aggregate::Avg, _) => Ok(value),
+        (_, Value::Bit(_) | Value::Datetime(_)) if as_is => Ok(value),
+        (_, Value::Bit(bit)) => Ok(Value::Int((*bit).into())),
+        (_, Value::Int(_) | Value::Float(_)) => Ok(value),
+        (function, _) => Err(format!("{value} cannot be an argument of {function:?}")),
     }
 }
 
@@ -35,12 +62,17 @@ pub(crate) fn prepare(call: &AggregateCall, value: Value) -> Result<Value, Strin
 pub(crate) fn aggregate(
     call: &AggregateCall,
     end: Timestamp,
-    arguments: &[(Timestamp, &Value)],
+    arguments: &[(Timestamp, &Argument)],
 ) -> Result<Value, Failure> {
-    let present: Vec<(Timestamp, &Value)> =
-        arguments.iter().copied().filter(|(_, value)| !value.is_null()).collect();
+    let all = arguments.iter().map(|(at, argument)| (*at, &argument.value));
+    let present: Vec<(Timestamp, &Value)> = all.filter(|(_, value)| !value.is_null()).collect();
     let values: Vec<&Value> = present.iter().map(|(_, value)| *value).collect();
-    let fail = |message: &str| Failure { at: end, message: message.to_owned() };
+    let n = values.len() as u64;
+    let descending = call.order.first().is_some_and(|(_, descending)| *descending);
+    let float = |float: Option<f64>| {
+        let name = format!("{:?}", call.function).to_uppercase();
+        float.map(Value::Float).ok_or(Failure { at: end, message: format!("{name} is no finite float") })
+    };
     match call.function {
         Aggregate::Count if call.argument.is_none() => Ok(count(arguments.len())),
         Aggregate::Count if call.distinct => {
@@ -48,22 +80,28 @@ pub(crate) fn aggregate(
             Ok(count(distinct.len()))
         }
         Aggregate::Count => Ok(count(values.len())),
+        Aggregate::Collect => Ok(collect(arguments)),
+        Aggregate::CollectTop(most) => Ok(collect_top(call, most, arguments)),
+        Aggregate::TopOne => Ok(top_one(call, arguments)),
         _ if values.is_empty() => Ok(Value::Null),
         Aggregate::Sum if values.iter().all(|value| matches!(value, Value::Int(_))) => {
-            let sum = whole(&total(values)).ok_or_else(|| fail("SUM is outside the bigint range"))?;
-            Ok(Value::Int(sum))
+            let outside = || Failure { at: end, message: "SUM is outside the bigint range".to_owned() };
+            Ok(Value::Int(whole(&total(values)).ok_or_else(outside)?))
         }
-        Aggregate::Sum => {
-            let sum = nearest(&total(values), 1).ok_or_else(|| fail("SUM is no finite float"))?;
-            Ok(Value::Float(sum))
-        }
-        Aggregate::Avg => {
-            let count = values.len() as u64;
-            let average = nearest(&total(values), count).ok_or_else(|| fail("AVG is no finite float"))?;
-            Ok(Value::Float(average))
-        }
+        Aggregate::Sum => float(nearest(&total(values), 1)),
+        Aggregate::Avg => float(nearest(&total(values), n)),
         Aggregate::Min => extreme(&present, Ordering::Less),
         Aggregate::Max => extreme(&present, Ordering::Greater),
+        Aggregate::Var | Aggregate::Stdev if n == 1 => Ok(Value::Null), // A-STDEV-ONE
+        Aggregate::Var => float(nearest_of_squares(&spread(&values), n * (n - 1))),
+        Aggregate::VarP => float(nearest_of_squares(&spread(&values), n * n)),
+        Aggregate::Stdev => float(nearest_root(&spread(&values), n * (n - 1))),
+        Aggregate::StdevP => float(nearest_root(&spread(&values), n * n)),
+        Aggregate::PercentileCont(p) => Ok(cont(p, descending, &values)),
+        Aggregate::PercentileDisc(p) => {
+            one_family(&present)?;
+            Ok(disc(p, descending, &values))
+        }
     }
 }
 
@@ -82,18 +120,24 @@ fn distinct(value: &Value) -> Value {
 
 /// The value that stands on that side of all others; of a bigint and an equal float the bigint.
 fn extreme(present: &[(Timestamp, &Value)], side: Ordering) -> Result<Value, Failure> {
+    one_family(present)?;
     let mut best = present[0].1;
-    for &(at, value) in present {
-        if family(value) != family(best) {
-            let message = format!("{value} and {best} do not mix in MIN or MAX");
-            return Err(Failure { at, message });
-        }
+    for &(_, value) in present {
         let order = order(value, best).expect("values of one family compare");
         if order == side || (order == Ordering::Equal && matches!(value, Value::Int(_))) {
             best = value;
         }
     }
     Ok(best.clone())
+}
+
+/// Fails at the first event whose value does not compare with those before it.
+fn one_family(present: &[(Timestamp, &Value)]) -> Result<(), Failure> {
+    let first = present[0].1;
+    match present.iter().find(|(_, value)| family(value) != family(first)) {
+        Some((at, value)) => Err(Failure { at: *at, message: format!("{value} and {first} do not compare") }),
+        None => Ok(()),
+    }
 }
 
 /// What compares among itself in MIN and MAX (choice C-MINMAX).

@@ -93,7 +93,7 @@ fn bitwise(op: BinaryOp, left: &Value, right: &Value) -> Result<Value, String> {
     }
 }
 
-fn as_float(number: &Number) -> f64 {
+pub(crate) fn as_float(number: &Number) -> f64 {
     match number {
         Number::Int(int) => *int as f64, // the nearest float
         Number::Float(float) => *float,

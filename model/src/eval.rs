@@ -5,16 +5,18 @@
 //! Invariant: floats are finite, because an operation that leaves the floats is an error (C-ARITH).
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use rewindow_query::expr::{CompareOp, Expr, Function, Predicate};
 use rewindow_query::value::compare_int_float;
-use rewindow_query::{Timestamp, Value};
+use rewindow_query::{Record, Timestamp, Value};
 
 use crate::arithmetic::{Number, binary, bitnot, negate, number};
 use crate::cast::cast;
 use crate::fact::Fact;
 use crate::functions::{call, text};
 use crate::like::like;
+use crate::records::member;
 
 /// The value of an expression for a row.
 ///
@@ -25,10 +27,7 @@ pub(crate) fn evaluate(expr: &Expr, row: &Fact) -> Result<Value, String> {
         Expr::Literal(value) => Ok(value.clone()),
         Expr::Column(index) => Ok(row.columns[*index].clone()),
         Expr::Timestamp => Ok(Value::Datetime(row.timestamp)),
-        Expr::Member(of, name) => Ok(match evaluate(of, row)? {
-            Value::Record(record) => record.get(name).cloned().unwrap_or(Value::Null),
-            _ => Value::Null, // A-FIELD-OF-NULL
-        }),
+        Expr::Member(of, name) => Ok(member(&evaluate(of, row)?, name)),
         Expr::Negate(of) => negate(&evaluate(of, row)?),
         Expr::BitNot(of) => bitnot(&evaluate(of, row)?),
         Expr::Binary(op, left, right) => binary(*op, &evaluate(left, row)?, &evaluate(right, row)?),
@@ -52,6 +51,13 @@ pub(crate) fn evaluate(expr: &Expr, row: &Fact) -> Result<Value, String> {
                 }
             }
             Ok(Value::Null)
+        }
+        Expr::Record(members) => {
+            let mut record = Vec::new();
+            for (name, of) in members {
+                record.push((name.clone(), evaluate(of, row)?));
+            }
+            Ok(Value::Record(Arc::new(Record::new(record))))
         }
         Expr::Call(function, arguments) => {
             let values: Result<Vec<Value>, String> = arguments.iter().map(|a| evaluate(a, row)).collect();

@@ -1,9 +1,11 @@
-//! Exact sums, rounded once (choice C-SUM, design §3.2).
+//! Exact sums and spreads, rounded once (choices C-SUM and C-VAR, design §3.2).
 //!
 //! Every float is a whole multiple of 2^-1074, the smallest float above zero. A sum is therefore a whole
 //! number of those units, and the only rounding is the last step. So nothing depends on the order of the
 //! values, on panes or on where a replay began. Invariant: [`nearest`] is the float nearest to the exact
 //! quotient, ties to even, as IEEE 754 demands of a single division.
+
+use std::cmp::Ordering;
 
 use num_bigint::BigInt;
 use rewindow_query::Value;
@@ -27,6 +29,45 @@ pub(crate) fn total<'a>(values: impl IntoIterator<Item = &'a Value>) -> BigInt {
     (wholes << SCALE) + units
 }
 
+/// A bigint or float in units of 2^-1074; zero for other values.
+fn units(value: &Value) -> BigInt {
+    match value {
+        Value::Int(int) => BigInt::from(*int) << SCALE,
+        Value::Float(float) => units_of(*float),
+        _ => BigInt::ZERO,
+    }
+}
+
+/// `n * sum of squares - square of the sum`, in units of 2^-2148: n² times the variance of the n values
+/// (choice C-VAR). Never negative.
+pub(crate) fn spread(values: &[&Value]) -> BigInt {
+    let units: Vec<BigInt> = values.iter().map(|value| units(value)).collect();
+    let sum: BigInt = units.iter().sum();
+    let squares: BigInt = units.iter().map(|unit| unit * unit).sum();
+    squares * units.len() - &sum * &sum
+}
+
+/// The float nearest to `spread / count`; `None` if that would be infinite.
+pub(crate) fn nearest_of_squares(spread: &BigInt, count: u64) -> Option<f64> {
+    quotient(spread, &(BigInt::from(count) << SCALE))
+}
+
+/// The float nearest to the square root of `spread / count`, ties to even; `None` if that would be infinite.
+pub(crate) fn nearest_root(spread: &BigInt, count: u64) -> Option<f64> {
+    // The root is a number of units, and the whole of it is the root of the whole of the quotient.
+    let whole = (spread / count).sqrt();
+    let shift = whole.bits().saturating_sub(PRECISION);
+    let mut steps = whole >> shift;
+    // Above or below the middle of two steps is seen by squaring: 4 * spread against count * (2 steps + 1)².
+    let middle = (&steps * 2_u32 + 1_u32) << shift;
+    match (spread * 4_u32).cmp(&(&middle * &middle * count)) {
+        Ordering::Less => {}
+        Ordering::Equal if !steps.bit(0) => {}
+        _ => steps += 1,
+    }
+    float(&steps, shift)
+}
+
 /// A finite float as a whole number of units.
 fn units_of(float: f64) -> BigInt {
     let bits = float.to_bits();
@@ -44,19 +85,28 @@ fn units_of(float: f64) -> BigInt {
 /// The float nearest to `total / count`, ties to even; `None` if that would be infinite. `total` is in units
 /// of 2^-1074, `count` is at least 1.
 pub(crate) fn nearest(total: &BigInt, count: u64) -> Option<f64> {
+    quotient(total, &BigInt::from(count))
+}
+
+fn quotient(total: &BigInt, count: &BigInt) -> Option<f64> {
     let magnitude = BigInt::from(total.magnitude().clone());
     // The result has steps of 2^shift units: the smallest that leave at most 53 bits.
     let shift = (&magnitude / count).bits().saturating_sub(PRECISION);
-    let step = BigInt::from(count) << shift;
+    let step = count << shift;
     let (mut steps, rest) = (&magnitude / &step, &magnitude % &step);
     let twice = rest * 2;
     if twice > step || (twice == step && steps.bit(0)) {
         steps += 1;
     }
+    let magnitude = float(&steps, shift)?;
+    Some(if *total < BigInt::ZERO { -magnitude } else { magnitude })
+}
+
+/// `steps * 2^shift` units, which is a float or would be infinite.
+fn float(steps: &BigInt, shift: u64) -> Option<f64> {
     let steps = u64::try_from(steps).expect("at most 2^53 steps");
     let float = (steps as f64) * two_to_units(shift)?;
-    let signed = if *total < BigInt::ZERO { -float } else { float };
-    signed.is_finite().then_some(signed)
+    float.is_finite().then_some(float)
 }
 
 /// The total as a bigint; `None` outside its range. The total is one of bigints, so nothing is cut off.
@@ -117,6 +167,23 @@ mod tests {
         assert_eq!(nearest(&total(&[Value::Int(98), Value::Int(95)]), 2), Some(96.5));
     }
 
+    fn var(values: &[f64]) -> (Option<f64>, Option<f64>) {
+        let values: Vec<Value> = values.iter().copied().map(Value::Float).collect();
+        let values: Vec<&Value> = values.iter().collect();
+        let count = values.len() as u64;
+        let spread = spread(&values);
+        (nearest_of_squares(&spread, count * count), nearest_root(&spread, count * count))
+    }
+
+    #[test]
+    fn c_var_is_rounded_once() {
+        assert_eq!(var(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]), (Some(4.0), Some(2.0)));
+        assert_eq!(var(&[0.1; 7]), (Some(0.0), Some(0.0)), "equal values do not spread, whatever the sum");
+        assert_eq!(var(&[1e16, 1e16 + 2.0]), (Some(1.0), Some(1.0)));
+        assert_eq!(var(&[f64::MAX, -f64::MAX]), (None, Some(f64::MAX)), "the root is of the exact variance");
+        assert_eq!(var(&[5e-324, -5e-324]), (Some(0.0), Some(5e-324)));
+    }
+
     fn finite() -> impl Strategy<Value = f64> {
         any::<f64>().prop_filter("finite", |float| float.is_finite())
     }
@@ -128,6 +195,8 @@ mod tests {
             let added = a + b;
             prop_assert_eq!(sum(&[a, b]), added.is_finite().then_some(added));
             prop_assert_eq!(sum(&[a]), Some(a));
+            let square = BigInt::from(whole.unsigned_abs()) << (2 * SCALE);
+            prop_assert_eq!(nearest_root(&square, 1), Some((whole.unsigned_abs() as f64).sqrt()));
             prop_assert_eq!(nearest(&total(&[Value::Float(a)]), n), Some(a / n as f64));
             prop_assert_eq!(nearest(&total(&[Value::Int(whole)]), n), Some(whole as f64 / n as f64));
         }

@@ -1,4 +1,4 @@
-//! Rule 5.4 (GROUP BY): what the three windows share: the rows as members, and the row of a group.
+//! Rule 5.4 (GROUP BY): what the windows share: the rows as members, and the row of a group.
 //!
 //! Keys and arguments are evaluated once for every row, in a window or not, and fail at the time of that
 //! row (choice C-FAIL). Knows nothing of which window a member is in. Invariant: members stand in the
@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 
+use rewindow_query::expr::Expr;
 use rewindow_query::plan::Group;
 use rewindow_query::{Timestamp, Value};
 
-use crate::aggregate::{aggregate, prepare};
+use crate::aggregate::{Argument, aggregate, prepare};
 use crate::eval::evaluate;
 use crate::fact::{Fact, Failures};
 
@@ -18,8 +19,10 @@ pub(crate) struct Member {
     pub(crate) timestamp: Timestamp,
     /// The grouping key.
     pub(crate) key: Arc<[Value]>,
-    /// The argument of each aggregate; NULL for COUNT(*).
-    arguments: Vec<Value>,
+    /// Whose events share session borders with it (rule 4.9).
+    pub(crate) session: Vec<Value>,
+    /// The argument of each aggregate.
+    arguments: Vec<Argument>,
 }
 
 /// The rows as members; a row that fails is left out.
@@ -32,15 +35,13 @@ pub(crate) fn members(group: &Group, rows: &[Fact], failures: &mut Failures) -> 
 }
 
 fn member(group: &Group, row: &Fact) -> Result<Member, String> {
-    let key: Result<Vec<Value>, String> = group.keys.iter().map(|key| evaluate(key, row)).collect();
-    let mut arguments = Vec::new();
-    for call in &group.calls {
-        arguments.push(match &call.argument {
-            Some(argument) => prepare(call, evaluate(argument, row)?)?,
-            None => Value::Null,
-        });
-    }
-    Ok(Member { timestamp: row.timestamp, key: key?.into(), arguments })
+    let values = |exprs: &[Expr]| exprs.iter().map(|expr| evaluate(expr, row)).collect();
+    let key: Result<Vec<Value>, String> = values(&group.keys);
+    let arguments: Result<Vec<Argument>, String> =
+        group.calls.iter().map(|call| prepare(call, row)).collect();
+    let session: Result<Vec<Value>, String> = values(&group.session_by);
+    let (key, arguments, session) = (key?.into(), arguments?, session?);
+    Ok(Member { timestamp: row.timestamp, key, session, arguments })
 }
 
 /// The row of a group whose window ends at `end`: the key, then the aggregates over the content. None if
@@ -57,7 +58,7 @@ pub(crate) fn close(
     }
     let mut columns = key.to_vec();
     for (place, call) in group.calls.iter().enumerate() {
-        let arguments: Vec<(Timestamp, &Value)> =
+        let arguments: Vec<(Timestamp, &Argument)> =
             content.iter().map(|member| (member.timestamp, &member.arguments[place])).collect();
         match aggregate(call, end, &arguments) {
             Ok(value) => columns.push(value),

@@ -9,14 +9,17 @@
 //! (choice C-ORDER).
 
 mod aggregate;
+mod apply;
 mod arithmetic;
 mod cast;
+mod collect;
 mod dates;
 mod eval;
 mod exact;
 mod fact;
 mod filter;
 mod functions;
+mod geo;
 mod group;
 pub mod guarantee;
 mod hopping;
@@ -25,9 +28,19 @@ mod join;
 mod lag;
 mod last;
 mod like;
+mod match_;
+mod numbers;
 mod ordering;
+mod over;
+mod percentile;
 mod project;
+mod records;
+mod reference;
+mod session;
 mod sliding;
+mod snapshot;
+mod terms;
+mod text;
 mod tumbling;
 mod union;
 
@@ -84,7 +97,7 @@ fn answer_of(
         let input = |i: usize| made[node.inputs[i]].as_slice();
         let mut own = Failures::default();
         let mut rows = match &node.op {
-            Op::Source(source) => ordering::order(source, ordering, &entries, dropped, &mut own),
+            Op::Source(source) => ordering::order(source, ordering, &entries, dropped),
             Op::Filter(predicate) => filter::filter(predicate, input(0), &mut own),
             Op::Project(project) => project::project(project, input(0), &mut own),
             Op::Group(group) => {
@@ -97,6 +110,10 @@ fn answer_of(
                         hopping::hopping(group, size, hop, offset, &members, &mut own)
                     }
                     Window::Sliding { size } => sliding::sliding(group, size, &members, &mut own),
+                    Window::Session { timeout, max } => {
+                        session::session(group, timeout, max, &members, &mut own)
+                    }
+                    Window::Snapshot => snapshot::snapshot(group, &members, &mut own),
                 }
             }
             Op::Join(join) => {
@@ -106,11 +123,16 @@ fn answer_of(
             Op::Lag(lag) => lag::lag(lag, input(0), &mut own),
             Op::Last(last) => last::last(last, input(0), &mut own),
             Op::IsFirst(isfirst) => isfirst::isfirst(isfirst, input(0), &mut own),
+            Op::Over(over) => over::over(over, input(0), &mut own),
+            Op::Apply(apply) => apply::apply(apply, input(0), &mut own),
+            Op::ReferenceJoin(join) => {
+                reference::reference(join, history.references.get(join.reference), input(0), &mut own)
+            }
+            Op::Match(matching) => match_::match_(matching, input(0), &mut own),
             Op::Union => union::union(node.inputs.iter().map(|&id| made[id].as_slice())),
         };
-        // An operator that failed gives no row from then on (choice C-FAIL). Entries that have no timestamp
-        // are none of the source's rows, which go on.
-        if let (Some(failure), false) = (&own.earliest, matches!(node.op, Op::Source(_))) {
+        // An operator that failed gives no row from then on (choice C-FAIL).
+        if let Some(failure) = &own.earliest {
             rows.retain(|fact| fact.timestamp < failure.at);
         }
         own.earliest.into_iter().for_each(|failure| failures.add(failure));

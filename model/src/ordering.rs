@@ -1,6 +1,7 @@
 //! Section 3: raw entries to events with a timestamp, in the order in which the query sees them.
 //!
-//! For each partition, in order of offsets (rule 3.4), with L the late and O the out-of-order tolerance:
+//! For each partition, and with TIMESTAMP BY … OVER for each value of its tuple (rule 3.9, choice
+//! C-SUBSTREAM), in order of offsets (rule 3.4), with L the late and O the out-of-order tolerance:
 //!
 //! ```text
 //! 1  et > arrival + 5 min     early: dropped, and the maximum does not move
@@ -17,28 +18,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rewindow_query::plan::{Source, SourceColumn};
-use rewindow_query::{Dropped, Entry, Ordering, Payload, Policy, Reason, Record, Span, Timestamp, Value};
+use rewindow_query::{
+    Dropped, Entry, Ordering, Payload, Policy, Reason, Record, Span, Timestamp, Type, Value,
+};
 
+use crate::cast::whole;
+use crate::dates::instant;
 use crate::eval::evaluate;
-use crate::fact::{Fact, Failures};
+use crate::fact::Fact;
+use crate::lag::key;
 
 pub(crate) fn order(
     source: &Source,
     ordering: &Ordering,
     entries: &[&Entry],
     dropped: &mut BTreeSet<Dropped>,
-    failures: &mut Failures,
 ) -> Vec<Fact> {
     let mut entries: Vec<&Entry> = entries.iter().copied().filter(|e| e.input == source.input).collect();
     entries.sort_by_key(|entry| (entry.partition, entry.offset));
-    let mut seen_max: BTreeMap<u32, Timestamp> = BTreeMap::new();
+    let mut seen_max: BTreeMap<(u32, Vec<Value>), Timestamp> = BTreeMap::new();
     let mut facts = Vec::new();
     for entry in entries {
-        let seen_max = seen_max.entry(entry.partition).or_insert(Timestamp::MIN);
-        match stamp(source, ordering, entry, *seen_max, failures) {
+        match stamp(source, ordering, entry, &mut seen_max) {
             Stamped::At(timestamp, payload) => {
-                *seen_max = timestamp.max(*seen_max);
-                facts.push(Fact::new(timestamp, columns(source, entry, payload, timestamp)));
+                facts.push(Fact::new(timestamp, columns(source, entry, &payload, timestamp)));
             }
             Stamped::Dropped(reason) => {
                 let Entry { input, partition, offset, .. } = *entry;
@@ -51,46 +54,46 @@ pub(crate) fn order(
     facts
 }
 
-enum Stamped<'a> {
-    /// An event and its timestamp after the policies.
-    At(Timestamp, &'a Arc<Record>),
+enum Stamped {
+    /// An event as its CREATE TABLE reads it, and its timestamp after the policies.
+    At(Timestamp, Arc<Record>),
     /// An event that does not reach the query.
     Dropped(Reason),
-    /// No event, or one whose TIMESTAMP BY failed the job.
+    /// No event.
     Nothing,
 }
 
-fn stamp<'a>(
+/// `seen_max` holds the largest timestamp so far of each partition and tuple.
+fn stamp(
     source: &Source,
     ordering: &Ordering,
-    entry: &'a Entry,
-    seen_max: Timestamp,
-    failures: &mut Failures,
-) -> Stamped<'a> {
+    entry: &Entry,
+    seen_max: &mut BTreeMap<(u32, Vec<Value>), Timestamp>,
+) -> Stamped {
     let arrival = entry.arrival;
     let payload = match &entry.payload {
         Payload::Event(payload) => payload,
         Payload::Malformed(_) => return Stamped::Dropped(Reason::Deserialization), // rule 1.5
         Payload::Estimate => return Stamped::Nothing,
     };
+    let Some(payload) = fitted(&source.table, payload) else {
+        return Stamped::Dropped(Reason::Deserialization); // rule 1.8
+    };
     let Some(timestamp_by) = &source.timestamp_by else {
         return Stamped::At(arrival, payload);
     };
-    let raw = Fact::new(arrival, columns(source, entry, payload, arrival));
-    let Some(value) = failures.note(arrival, evaluate(timestamp_by, &raw)) else {
-        return Stamped::Nothing;
+    let raw = Fact::new(arrival, columns(source, entry, &payload, arrival));
+    let Ok(own) = evaluate(timestamp_by, &raw).and_then(|value| instant(&value)) else {
+        return Stamped::Dropped(Reason::Timestamp); // rules 2.8, 14.1
     };
-    let own = match value {
-        Value::Datetime(own) => own,
-        Value::Text(text) => match Timestamp::parse(&text) {
-            Some(own) => own,
-            None => return Stamped::Dropped(Reason::Timestamp), // rule 2.8
-        },
-        _ => return Stamped::Dropped(Reason::Timestamp),
+    let tuple = match key(&source.over, &raw) {
+        Ok(tuple) if !tuple.iter().any(Value::is_null) => tuple,
+        _ => return Stamped::Dropped(Reason::TimestampKey), // rules 2.8, 14.1
     };
     if own > arrival.plus(Span::EARLY) {
         return Stamped::Dropped(Reason::Early);
     }
+    let seen_max = seen_max.entry((entry.partition, tuple)).or_insert(Timestamp::MIN);
     let mut timestamp = own;
     for (earliest, reason) in [
         (arrival.minus(ordering.late), Reason::Late),
@@ -103,7 +106,35 @@ fn stamp<'a>(
             }
         }
     }
+    *seen_max = timestamp.max(*seen_max);
     Stamped::At(timestamp, payload)
+}
+
+/// The payload with its declared members converted; none if one of them does not fit (choice C-TABLE).
+fn fitted(table: &[(Arc<str>, Type)], payload: &Arc<Record>) -> Option<Arc<Record>> {
+    let mut members = payload.members().to_vec();
+    for (name, to) in table {
+        let exact = members.iter().position(|(member, _)| member == name);
+        let found =
+            exact.or_else(|| members.iter().position(|(member, _)| member.eq_ignore_ascii_case(name)));
+        if let Some(place) = found {
+            members[place].1 = fit(&members[place].1, *to)?;
+        }
+    }
+    Some(Arc::new(Record::new(members)))
+}
+
+/// The value as the declared type, if nothing is lost; NULL fits every type.
+fn fit(value: &Value, to: Type) -> Option<Value> {
+    match (to, value) {
+        (_, Value::Null) => Some(Value::Null),
+        (to, value) if value.kind() == Some(to) => Some(value.clone()),
+        (Type::Bigint, Value::Float(float)) if float.fract() == 0.0 => whole(*float).map(Value::Int),
+        (Type::Float, Value::Int(int)) => Some(Value::Float(*int as f64)), // the nearest float
+        (Type::Datetime, Value::Text(text)) => Timestamp::parse(text).map(Value::Datetime),
+        (Type::Bit, Value::Int(int @ (0 | 1))) => Some(Value::Bit(*int == 1)),
+        _ => None,
+    }
 }
 
 /// What the query takes out of an entry. Only the timestamp is moved by the policies, never the payload

@@ -118,8 +118,17 @@ fn c_fail_a_failing_timestamp_by_fails_at_the_arrival() {
     let columns = vec![SourceColumn::Member("t".into()), SourceColumn::Member("v".into())];
     let own =
         Expr::Cast { expr: Box::new(Expr::Column(0)), to: rewindow_query::Type::Datetime, lenient: false };
-    let source =
-        build.add(Op::Source(Source { input: 0, timestamp_by: Some(own), columns }), &[], &["t", "v"]);
+    let source = build.add(
+        Op::Source(Source {
+            input: 0,
+            table: Vec::new(),
+            over: Vec::new(),
+            timestamp_by: Some(own),
+            columns,
+        }),
+        &[],
+        &["t", "v"],
+    );
     build.select(source, &[("v", Expr::Column(1))]);
     let mut plan = build.plan();
     plan.inputs = vec![rewindow_query::plan::Input { name: "input".into() }];
@@ -158,7 +167,7 @@ proptest! {
             rows.retain(|row| row.timestamp >= at(x));
             rows
         };
-        prop_assert_eq!(after_x(&whole), after_x(&History { entries: tail }));
+        prop_assert_eq!(after_x(&whole), after_x(&History::of(tail)));
     }
 }
 
@@ -271,8 +280,11 @@ fn rule_5_2_a_star_leaves_out_names_that_are_taken() {
     let star = |place: usize| {
         let mut build = Build::default();
         let columns = vec![SourceColumn::Payload];
-        let source =
-            build.add(Op::Source(Source { input: 0, timestamp_by: None, columns }), &[], &["$payload"]);
+        let source = build.add(
+            Op::Source(Source { input: 0, table: Vec::new(), over: Vec::new(), timestamp_by: None, columns }),
+            &[],
+            &["$payload"],
+        );
         let v = Expr::Member(Box::new(Expr::Column(0)), "v".into());
         let negated = Item::Column("v".into(), Expr::Negate(Box::new(v)));
         let mut items = vec![negated];

@@ -114,7 +114,7 @@ fn c_nostate_a_kill_before_the_first_checkpoint_replays_by_lookback() {
 fn rows(plan: &Plan, entries: &[Entry], lost: Timestamp, from: Timestamp) -> Vec<Row> {
     let whole = history(entries.to_vec());
     let kept = whole.entries.into_iter().filter(|entry| entry.arrival > lost).collect();
-    let mut rows = answer(plan, &tolerances(30, 10, Policy::Adjust), &[1], &History { entries: kept }).rows;
+    let mut rows = answer(plan, &tolerances(30, 10, Policy::Adjust), &[1], &History::of(kept)).rows;
     rows.retain(|row| row.timestamp >= from);
     rows
 }
@@ -227,7 +227,7 @@ proptest! {
             let shard = plan.shards(&[1, 1])[0].clone();
             let rows = |oldest: Timestamp, gaps: &[Gap]| {
                 let kept = whole.entries.iter().filter(|entry| entry.arrival >= oldest).cloned().collect();
-                let entries = History { entries: kept };
+                let entries = History::of(kept);
                 let mut rows = answer(&plan, &tolerances(15, 4, Policy::Adjust), &[1, 1], &entries).rows;
                 rows.retain(|row| row.timestamp >= at(from) && !gaps.iter().any(|gap| gap.contains(row.timestamp)));
                 rows

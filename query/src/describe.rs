@@ -25,6 +25,10 @@ impl Plan {
                     format!("HoppingWindow(Duration({}), Hop({}))", length(size), length(hop))
                 }
                 Window::Sliding { size } => format!("SlidingWindow({})", length(size)),
+                Window::Session { timeout, max } => {
+                    format!("SessionWindow(Timeout({}), MaxDuration({}))", length(timeout), length(max))
+                }
+                Window::Snapshot => "System.Timestamp()".to_owned(),
             },
             Op::Join(join) => {
                 let kind = if join.left_outer { "LEFT JOIN" } else { "JOIN" };
@@ -33,6 +37,20 @@ impl Plan {
             }
             Op::Lag(lag) => format!("LAG(…) LIMIT DURATION({})", limit(written, lag.limit)),
             Op::Last(last) => format!("LAST(…) LIMIT DURATION({})", limit(written, last.limit)),
+            Op::Over(over) => {
+                let name = written.split('(').next().map(str::trim).filter(|name| !name.is_empty());
+                let name = name.unwrap_or("aggregate").to_uppercase();
+                format!("{name}(…) OVER LIMIT DURATION({})", limit(written, over.limit))
+            }
+            Op::Apply(apply) => if apply.outer { "OUTER APPLY" } else { "CROSS APPLY" }.to_owned(),
+            Op::ReferenceJoin(join) => {
+                let kind = if join.left_outer { "LEFT JOIN" } else { "JOIN" };
+                let name = self.references.get(join.reference).map_or("?", |reference| &*reference.name);
+                format!("{kind} {name}")
+            }
+            Op::Match(pattern) => {
+                format!("MATCH_RECOGNIZE LIMIT DURATION({})", length(pattern.limit))
+            }
             Op::IsFirst(first) => {
                 let call = written.find(')').map(|end| one_line(&written[..=end]));
                 call.unwrap_or_else(|| format!("ISFIRST({})", length(first.interval)))

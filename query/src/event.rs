@@ -42,6 +42,29 @@ pub enum Payload {
 pub struct History {
     /// The entries.
     pub entries: Vec<Entry>,
+    /// Reference data, in the order of the plan's references.
+    pub references: Arc<[Reference]>,
+}
+
+impl History {
+    /// Of entries, without reference data.
+    pub fn of(entries: Vec<Entry>) -> History {
+        History { entries, references: Arc::default() }
+    }
+
+    /// Other entries, the same reference data.
+    #[must_use]
+    pub fn with_entries(&self, entries: Vec<Entry>) -> History {
+        History { entries, references: self.references.clone() }
+    }
+}
+
+/// Reference data: versions, each in force from its time until the next one's (A-REF-VERSION); before the
+/// first there are no rows.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Reference {
+    /// (in force from, rows), sorted by time.
+    pub versions: Vec<(Timestamp, Vec<Arc<Record>>)>,
 }
 
 /// How a job treats events that are late or out of order (rule 3.4). The early limit is fixed.

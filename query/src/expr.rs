@@ -41,6 +41,9 @@ pub enum Expr {
     },
     /// A function of its arguments.
     Call(Function, Vec<Expr>),
+    /// A record of named values, in this order: `LAG(*)`, `COLLECT()` and `COUNT(DISTINCT step)` over columns
+    /// that have names.
+    Record(Vec<(Arc<str>, Expr)>),
 }
 
 /// Operators on two values.
@@ -165,4 +168,72 @@ pub enum Function {
     Lower,
     /// `CONCAT(a, b, ...)`: NULL counts as empty text
     Concat,
+    /// `CONCAT_WS(separator, a, b, ...)`: NULL and its separator are left out
+    ConcatWs,
+    /// `SQUARE(x)`, a float
+    Square,
+    /// `SQRT(x)`, a float
+    Sqrt,
+    /// `POWER(x, y)`, of the type of x
+    Power,
+    /// `EXP(x)`, a float
+    Exp,
+    /// `ROUND(x, n)`: half away from zero
+    Round,
+    /// `CHARINDEX(pattern, x [, start])`: place from 1, 0 if not found
+    CharIndex,
+    /// `PATINDEX('%pattern%', x)`: place from 1, 0 if not found
+    PatIndex,
+    /// `SUBSTRING(x, start, length)`
+    Substring,
+    /// `LEFT(x, n)`
+    Left,
+    /// `RIGHT(x, n)`
+    Right,
+    /// `STUFF(x, start, length, insert)`
+    Stuff,
+    /// `REPLACE(x, pattern, with)`
+    Replace,
+    /// `TRANSLATE(x, from, to)`
+    Translate,
+    /// `REPLICATE(x, n)`
+    Replicate,
+    /// `SPACE(n)`
+    Space,
+    /// `NCHAR(n)`
+    NChar,
+    /// `UNICODE(x)`
+    Unicode,
+    /// `REVERSE(x)`
+    Reverse,
+    /// `TRIM(x)`
+    Trim,
+    /// `LTRIM(x)`
+    LTrim,
+    /// `RTRIM(x)`
+    RTrim,
+    /// `REGEXMATCH(x, pattern)`: place from 1, 0 if there is no match or the pattern is invalid
+    RegexMatch,
+    /// `JSON_PARSE(text)`: a record, else NULL
+    JsonParse,
+    /// `GetRecordPropertyValue(record, name)`
+    GetRecordPropertyValue,
+    /// `GetArrayElement(array, i)`, from 0; also the path `a.[0]`
+    GetArrayElement,
+    /// `GetArrayLength(array)`
+    GetArrayLength,
+    /// `CreatePoint(lat, lon)`: GeoJSON, longitude first
+    CreatePoint,
+    /// `CreateLineString(point, point, ...)`
+    CreateLineString,
+    /// `CreatePolygon(point, point, ...)`
+    CreatePolygon,
+    /// `ST_DISTANCE(a, b)` in metres on the WGS84 ellipsoid
+    StDistance,
+    /// `ST_WITHIN(a, b)`: 1 or 0
+    StWithin,
+    /// `ST_OVERLAPS(a, b)`: 1 or 0
+    StOverlaps,
+    /// `ST_INTERSECTS(a, b)`: 1 or 0
+    StIntersects,
 }

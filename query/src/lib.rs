@@ -22,7 +22,7 @@ pub mod time;
 pub mod value;
 mod walk;
 
-pub use analyse::analyse;
+pub use analyse::{Declared, analyse, analyse_with};
 pub use error::QueryError;
 pub use event::{Dropped, Entry, Failure, History, Identity, Ordering, Payload, Policy, Reason, Row};
 pub use plan::Plan;

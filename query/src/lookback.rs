@@ -3,16 +3,19 @@
 //! The lookback `w` of an operator: a row it emits at `t` depends only on rows it reads stamped in
 //! `(t - w, t]`. The left end is open, so what lies farthest back, at a distance `d`, needs `w = d + 1
 //! tick`. Each span below is exactly enough: one tick less fails on some history. An operator that looks
-//! at nothing but the row at hand has lookback zero by convention. Tolerances of the ordering stage are
-//! not in it.
+//! at nothing but rows stamped as the row at hand has lookback zero by convention. Tolerances of the
+//! ordering stage are not in it. What comes later can keep a row of MATCH_RECOGNIZE from being one (a
+//! longer match replaces it, A-MATCH-GREEDY); lookback speaks of the past alone.
 //!
 //! | operator | lookback | because |
 //! |---|---|---|
-//! | source, filter, projection, union | 0 | the row at hand |
+//! | source, filter, projection, union, APPLY, reference join, snapshot | 0 | the row at hand, or rows of its timestamp |
 //! | tumbling, hopping | size | the window is `(end - size, end]`; the first tick in it is `size - 1` back |
 //! | sliding | size + 1 tick | a row at `ts + size` exists because of the event leaving, exactly `size` back |
-//! | LAG, LAST | limit | a predecessor counts if stamped after `t - limit` (A-LIMIT-EDGE) |
+//! | session | `2 * max + timeout` | a session open at `t` began after `t - 2 * max`, and whether it began there hangs on an event up to `timeout` before |
+//! | LAG, LAST, OVER | limit | a predecessor counts if stamped after `t - limit` (A-LIMIT-EDGE) |
 //! | ISFIRST | interval | intervals are `(end - n, end]`; at `end` the first tick is `n - 1` back |
+//! | MATCH_RECOGNIZE | limit | the first event of a match is stamped after `last - limit` |
 //! | inner join | `(max(high, -low) + 1)` units | a row hangs on its two rows alone; with `high` boundaries between them the earlier is up to `high` units and a unit less a tick back, likewise `-low` |
 //! | left join | `(max(high, 0) + max(-low, 0) + 1)` units | the unmatched row at `left + high` units exists because no partner came, and the earliest that could have lies `-low` units and a unit less a tick before `left` |
 //!
@@ -27,13 +30,18 @@ impl Plan {
     pub fn lookback_of(&self, node: NodeId) -> Span {
         match &self.nodes[node].op {
             Op::Source(_) | Op::Filter(_) | Op::Project(_) | Op::Union => Span::ZERO,
+            Op::Apply(_) | Op::ReferenceJoin(_) => Span::ZERO,
             Op::Group(group) => match group.window {
                 Window::Tumbling { size, .. } | Window::Hopping { size, .. } => size,
                 Window::Sliding { size } => size.plus(Span::TICK),
+                Window::Session { timeout, max } => max.plus(max).plus(timeout),
+                Window::Snapshot => Span::ZERO,
             },
             Op::Lag(lag) => lag.limit,
             Op::Last(last) => last.limit,
             Op::IsFirst(first) => first.interval,
+            Op::Over(over) => over.limit,
+            Op::Match(pattern) => pattern.limit,
             Op::Join(join) => join_lookback(join, self.lead(self.nodes[node].inputs[0], join.bound.left)),
         }
     }
@@ -73,7 +81,10 @@ impl Plan {
     fn lead(&self, node: NodeId, column: usize) -> Span {
         let Some(node) = self.nodes.get(node) else { return Span::ZERO };
         match &node.op {
-            Op::Filter(_) | Op::Lag(_) | Op::Last(_) | Op::IsFirst(_) => self.lead(node.inputs[0], column),
+            Op::Filter(_) | Op::Lag(_) | Op::Last(_) | Op::IsFirst(_) | Op::Over(_) | Op::Apply(_) => {
+                self.lead(node.inputs[0], column)
+            }
+            Op::ReferenceJoin(join) if column < join.left_columns => self.lead(node.inputs[0], column),
             Op::Project(project) => match project.items.get(column) {
                 Some(Item::Column(_, crate::expr::Expr::Column(below))) => self.lead(node.inputs[0], *below),
                 _ => Span::ZERO,
@@ -92,7 +103,7 @@ impl Plan {
                 let between = if column == join.bound.left { Span::ZERO } else { own };
                 own.max(right.plus(between))
             }
-            Op::Source(_) | Op::Group(_) | Op::Union => Span::ZERO,
+            Op::Source(_) | Op::Group(_) | Op::Union | Op::ReferenceJoin(_) | Op::Match(_) => Span::ZERO,
         }
     }
 }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use crate::expr::{Expr, Predicate};
 use crate::time::{Span, Unit};
+use crate::value::Type;
 
 /// Index of a node in [`Plan::nodes`].
 pub type NodeId = usize;
@@ -27,6 +28,8 @@ pub struct Plan {
     pub text: Arc<str>,
     /// The streams it reads, each once, in order of first mention.
     pub inputs: Vec<Input>,
+    /// Reference data it joins, each once, in order of first mention.
+    pub references: Vec<Input>,
     /// Operators, each after its inputs.
     pub nodes: Vec<Node>,
     /// The outputs, in the order of their statements.
@@ -89,6 +92,15 @@ pub enum Op {
     Last(Last),
     /// Appends one column: ISFIRST (rule 7.3).
     IsFirst(IsFirst),
+    /// Appends one column: an aggregate with OVER (rule 6.2).
+    Over(Over),
+    /// One row per element or property (rule 5.10). Appends two columns: ArrayIndex and ArrayValue, or
+    /// PropertyName and PropertyValue.
+    Apply(Apply),
+    /// Joins reference data (rule 8.7). Emits the left columns, then the reference columns.
+    ReferenceJoin(ReferenceJoin),
+    /// MATCH_RECOGNIZE (section 9). Emits the measures.
+    Match(Match),
     /// All rows of all inputs (rule 5.6); columns by position.
     Union,
 }
@@ -98,6 +110,11 @@ pub enum Op {
 pub struct Source {
     /// Index into [`Plan::inputs`].
     pub input: usize,
+    /// CREATE TABLE of the stream: an event with a value that does not fit is dropped (rule 1.8); text in
+    /// ISO form becomes a datetime where a datetime is declared. Empty without one.
+    pub table: Vec<(Arc<str>, Type)>,
+    /// TIMESTAMP BY … OVER (rule 3.9): over the emitted columns. Empty without substreams.
+    pub over: Vec<Expr>,
     /// TIMESTAMP BY, over the emitted columns; without it the arrival is the timestamp, and late and
     /// out-of-order settings do not apply (rule 3.4).
     pub timestamp_by: Option<Expr>,
@@ -150,6 +167,10 @@ pub struct Group {
     pub keys: Vec<Expr>,
     /// Aggregates over the input.
     pub calls: Vec<AggregateCall>,
+    /// OVER (PARTITION BY …) of a session window, and the key of a partitioned step: events that agree in
+    /// it share session borders. Empty: one line of sessions for all events (A-SESSION-NOPART). Empty for
+    /// every other window.
+    pub session_by: Vec<Expr>,
 }
 
 /// Windows; every one is (start, end] (rule 4.2).
@@ -176,6 +197,15 @@ pub enum Window {
         /// Length.
         size: Span,
     },
+    /// Rule 4.9. Whose events set the borders is in [`Group::session_by`].
+    Session {
+        /// A longer silence than this ends the session.
+        timeout: Span,
+        /// Distance of the check points at which a session this old or older is ended.
+        max: Span,
+    },
+    /// Rule 4.10: events of equal timestamp.
+    Snapshot,
 }
 
 /// One aggregate of a grouping.
@@ -183,16 +213,20 @@ pub enum Window {
 pub struct AggregateCall {
     /// Which.
     pub function: Aggregate,
-    /// Of what; `None` is COUNT(*).
+    /// Of what; `None` is COUNT(*). COLLECT, COLLECTTOP and TOPONE without argument are given a record of
+    /// the whole event.
     pub argument: Option<Expr>,
     /// DISTINCT.
     pub distinct: bool,
     /// The argument is explicitly cast to nvarchar(max), so MIN and MAX compare text (rule 6.1).
     pub as_text: bool,
+    /// ORDER BY of COLLECTTOP, TOPONE and the percentiles, most significant first; `true` is DESC. NULL is
+    /// the smallest (rule 2.7). Empty for all others.
+    pub order: Vec<(Expr, bool)>,
 }
 
 /// The aggregates of rule 6.1.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Aggregate {
     /// COUNT
     Count,
@@ -204,6 +238,24 @@ pub enum Aggregate {
     Min,
     /// MAX
     Max,
+    /// VAR: divisor n - 1; NULL of one value (A-STDEV-ONE)
+    Var,
+    /// VARP: divisor n
+    VarP,
+    /// STDEV: square root of VAR
+    Stdev,
+    /// STDEVP: square root of VARP
+    StdevP,
+    /// PERCENTILE_CONT(p) OVER (ORDER BY x): the argument is x, `order` says whether DESC
+    PercentileCont(f64),
+    /// PERCENTILE_DISC(p) OVER (ORDER BY x): the argument is x, `order` says whether DESC
+    PercentileDisc(f64),
+    /// COLLECT: an array in processing order
+    Collect,
+    /// COLLECTTOP(n): an array of records `{rank, value}`
+    CollectTop(u32),
+    /// TOPONE
+    TopOne,
 }
 
 /// A join of two streams.
@@ -283,6 +335,125 @@ pub struct IsFirst {
     pub when: Option<Predicate>,
 }
 
+/// `f(x) OVER ([PARTITION BY …] LIMIT DURATION(…) [WHEN …])`: over the rows of equal key from the duration
+/// back to the current one, `p > t - limit`, that satisfy WHEN (rule 6.2, A-LIMIT-EDGE, A-OVER-TIES).
+#[derive(Clone, PartialEq, Debug)]
+pub struct Over {
+    /// The aggregate; never DISTINCT.
+    pub call: AggregateCall,
+    /// PARTITION BY.
+    pub partition: Vec<Expr>,
+    /// LIMIT DURATION.
+    pub limit: Span,
+    /// WHEN: which rows count; a row that fails it still gets a result.
+    pub when: Option<Predicate>,
+}
+
+/// CROSS APPLY and OUTER APPLY.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Apply {
+    /// What is taken apart.
+    pub kind: ApplyKind,
+    /// The array or record; NULL counts as none, anything else that is none of them is a runtime error.
+    pub argument: Expr,
+    /// OUTER: a row without elements stays once, with NULLs.
+    pub outer: bool,
+}
+
+/// What APPLY takes apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ApplyKind {
+    /// GetArrayElements: ArrayIndex from 0, ArrayValue.
+    Elements,
+    /// GetRecordProperties: PropertyName, PropertyValue.
+    Properties,
+}
+
+/// A join of a stream with reference data: no bound in time, no waiting, the stream row's timestamp.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ReferenceJoin {
+    /// Index into [`Plan::references`].
+    pub reference: usize,
+    /// Members of a reference row that become columns; the empty name is the whole row as a record.
+    pub columns: Vec<Arc<str>>,
+    /// LEFT OUTER JOIN.
+    pub left_outer: bool,
+    /// The whole ON condition, over left columns then reference columns.
+    pub on: Predicate,
+    /// Pairs of (left, reference) expressions that `on` demands equal, each over its own side's columns.
+    pub equal: Vec<(Expr, Expr)>,
+    /// How many columns the left side has.
+    pub left_columns: usize,
+}
+
+/// MATCH_RECOGNIZE.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Match {
+    /// LIMIT DURATION: all events of a match are stamped within it, `last - first < limit`.
+    pub limit: Span,
+    /// PARTITION BY.
+    pub partition: Vec<Expr>,
+    /// Variables in the order of DEFINE; a variable of the pattern without DEFINE comes last and always
+    /// holds.
+    pub variables: Vec<Variable>,
+    /// PATTERN.
+    pub pattern: Pattern,
+    /// MEASURES: name and expression.
+    pub measures: Vec<(Arc<str>, MatchExpr)>,
+}
+
+/// A variable of a pattern.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: Arc<str>,
+    /// DEFINE, over the columns of [`Variable::terms`].
+    pub define: Predicate,
+    /// What the definition reads, in the order of its columns.
+    pub terms: Vec<MatchTerm>,
+}
+
+/// A measure: an expression over the columns of its terms.
+#[derive(Clone, PartialEq, Debug)]
+pub struct MatchExpr {
+    /// The expression.
+    pub expr: Expr,
+    /// What it reads, in the order of its columns.
+    pub terms: Vec<MatchTerm>,
+}
+
+/// What a definition or a measure of a pattern reads (rules 9.4, 9.5).
+#[derive(Clone, PartialEq, Debug)]
+pub enum MatchTerm {
+    /// `V.col` in its own DEFINE: of the event being tested.
+    Current(Expr),
+    /// First(V.x): of the first event matched to the variable; NULL without one.
+    First(usize, Expr),
+    /// Last(V.x); in a measure also plain `V.x`.
+    Last(usize, Expr),
+    /// Min(V.x)
+    Min(usize, Expr),
+    /// Max(V.x)
+    Max(usize, Expr),
+    /// Classifier(): names of the variables in order of events, as an array of text.
+    Classifier,
+}
+
+/// A pattern (rule 9.2), greedy, leftmost branch first (A-MATCH-GREEDY).
+#[derive(Clone, PartialEq, Debug)]
+pub enum Pattern {
+    /// One event of a variable, by index.
+    Variable(usize),
+    /// `.`: any one event.
+    Any,
+    /// One after the other.
+    Sequence(Vec<Pattern>),
+    /// `a | b`
+    Either(Vec<Pattern>),
+    /// `p*`, `p+`, `p?`, `p{n,}` as an extension: at least and at most so often.
+    Repeat(Box<Pattern>, u32, Option<u32>),
+}
+
 impl Op {
     /// The operator's name in plans, tables and reports; the same word as its file in `model` and
     /// `engine`.
@@ -296,6 +467,10 @@ impl Op {
             Op::Lag(_) => "lag",
             Op::Last(_) => "last",
             Op::IsFirst(_) => "isfirst",
+            Op::Over(_) => "over",
+            Op::Apply(_) => "apply",
+            Op::ReferenceJoin(_) => "reference",
+            Op::Match(_) => "match",
             Op::Union => "union",
         }
     }
@@ -308,6 +483,8 @@ impl Window {
             Window::Tumbling { .. } => "tumbling",
             Window::Hopping { .. } => "hopping",
             Window::Sliding { .. } => "sliding",
+            Window::Session { .. } => "session",
+            Window::Snapshot => "snapshot",
         }
     }
 }

@@ -8,7 +8,9 @@ use std::fmt::{self, Display, Write};
 use std::sync::Arc;
 
 use crate::expr::{BinaryOp, CompareOp, Expr, Function, Predicate};
-use crate::plan::{Aggregate, AggregateCall, Item, Op, Plan, SourceColumn, Window};
+use crate::plan::{
+    Aggregate, AggregateCall, ApplyKind, Item, Match, MatchTerm, Op, Pattern, Plan, SourceColumn, Window,
+};
 use crate::time::{Span, span_to_clock};
 use crate::value::Value;
 
@@ -37,6 +39,11 @@ impl Display for Plan {
             if let Op::Join(_) = &node.op {
                 names.clone_from(&node.columns);
             }
+            if let Op::ReferenceJoin(join) = &node.op {
+                names.clone_from(&node.columns);
+                let reference = self.references.get(join.reference).map_or("?", |input| &*input.name);
+                write!(f, " {reference}")?;
+            }
             if let Op::Source(source) = &node.op {
                 names.clone_from(&node.columns);
                 let stream = self.inputs.get(source.input).map_or("?", |input| &*input.name);
@@ -62,10 +69,16 @@ impl Plan {
         for input in &self.inputs {
             let _ = writeln!(text, "input {}", quoted(&input.name));
         }
+        for reference in &self.references {
+            let _ = writeln!(text, "reference {}", quoted(&reference.name));
+        }
         for node in &self.nodes {
             let _ = write!(text, "{}", node.op.name());
             if let Op::Source(source) = &node.op {
                 let _ = write!(text, " {}", source.input);
+            }
+            if let Op::ReferenceJoin(join) = &node.op {
+                let _ = write!(text, " {}", join.reference);
             }
             let _ =
                 writeln!(text, "{} <- {}", Show { what: &node.op, names: None }, List(node.inputs.iter()));
@@ -84,7 +97,18 @@ impl Display for Show<'_, Op> {
             Op::Source(source) => {
                 let columns = source.columns.iter().map(|c| self.with(c));
                 write!(f, " [{}]", List(columns))?;
-                source.timestamp_by.iter().try_for_each(|by| write!(f, " timestamp by {}", self.with(by)))
+                if !source.table.is_empty() {
+                    let declared = source.table.iter().map(|(name, ty)| match self.names {
+                        Some(_) => format!("{name} {}", ty.name()),
+                        None => format!("{} {}", quoted(name), ty.name()),
+                    });
+                    write!(f, " table [{}]", List(declared))?;
+                }
+                source.timestamp_by.iter().try_for_each(|by| write!(f, " timestamp by {}", self.with(by)))?;
+                if !source.over.is_empty() {
+                    write!(f, " over [{}]", List(source.over.iter().map(|e| self.with(e))))?;
+                }
+                Ok(())
             }
             Op::Filter(predicate) => write!(f, " {}", self.with(predicate)),
             Op::Project(project) => write!(f, " {}", List(project.items.iter().map(|i| self.with(i)))),
@@ -92,7 +116,12 @@ impl Display for Show<'_, Op> {
                 write!(f, "{}", self.with(&group.window))?;
                 let keys = group.keys.iter().map(|e| self.with(e));
                 let calls = group.calls.iter().map(|c| self.with(c));
-                write!(f, " by [{}] of [{}]", List(keys), List(calls))
+                write!(f, " by [{}] of [{}]", List(keys), List(calls))?;
+                if !group.session_by.is_empty() {
+                    let lines = group.session_by.iter().map(|e| self.with(e));
+                    write!(f, " sessions by [{}]", List(lines))?;
+                }
+                Ok(())
             }
             Op::Join(join) => {
                 let bound = join.bound;
@@ -120,7 +149,100 @@ impl Display for Show<'_, Op> {
                 write!(f, " {}", self.span(first.interval))?;
                 self.over(f, &first.partition, None, first.when.as_ref())
             }
+            Op::Over(over) => {
+                write!(f, " {}", self.with(&over.call))?;
+                self.over(f, &over.partition, Some(over.limit), over.when.as_ref())
+            }
+            Op::Apply(apply) => {
+                let kind = if apply.outer { "outer" } else { "cross" };
+                let what = match apply.kind {
+                    ApplyKind::Elements => "elements",
+                    ApplyKind::Properties => "properties",
+                };
+                write!(f, " {kind} {what} of {}", self.with(&apply.argument))
+            }
+            Op::ReferenceJoin(join) => {
+                let kind = if join.left_outer { " left" } else { "" };
+                let columns = join.columns.iter().map(|name| match (&**name, self.names) {
+                    ("", _) => "*".to_owned(),
+                    (name, Some(_)) => name.to_owned(),
+                    (name, None) => quoted(name),
+                });
+                write!(f, "{kind} [{}] on {}", List(columns), self.with(&join.on))
+            }
+            Op::Match(pattern) => self.with(pattern).fmt(f),
             Op::Union => Ok(()),
+        }
+    }
+}
+
+impl Display for Show<'_, Match> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " {}", self.pattern(&self.what.pattern))?;
+        if !self.what.partition.is_empty() {
+            write!(f, " by [{}]", List(self.what.partition.iter().map(|e| self.with(e))))?;
+        }
+        write!(f, " limit {}", self.span(self.what.limit))?;
+        for variable in &self.what.variables {
+            let name = if self.names.is_some() { variable.name.to_string() } else { quoted(&variable.name) };
+            let terms = self.terms(&variable.terms);
+            let names = self.names.map(|_| terms.as_slice());
+            write!(f, " define {name} as {}", Show { what: &variable.define, names })?;
+            if self.names.is_none() {
+                write!(f, " over [{}]", List(terms.iter()))?;
+            }
+        }
+        for (name, measure) in &self.what.measures {
+            let name = if self.names.is_some() { name.to_string() } else { quoted(name) };
+            let terms = self.terms(&measure.terms);
+            let names = self.names.map(|_| terms.as_slice());
+            write!(f, " measure {name} = {}", Show { what: &measure.expr, names })?;
+            if self.names.is_none() {
+                write!(f, " over [{}]", List(terms.iter()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Show<'_, Match> {
+    /// A variable by name, canonically by its number.
+    fn variable(&self, index: usize) -> String {
+        match (self.names, self.what.variables.get(index)) {
+            (Some(_), Some(variable)) => variable.name.to_string(),
+            _ => format!("@{index}"),
+        }
+    }
+
+    fn terms(&self, terms: &[MatchTerm]) -> Vec<Arc<str>> {
+        let of = |name: &str, variable: usize, expr: &Expr| {
+            format!("{name}({}, {})", self.variable(variable), self.with(expr))
+        };
+        let show = |term: &MatchTerm| match term {
+            MatchTerm::Current(expr) => self.with(expr).to_string(),
+            MatchTerm::First(variable, expr) => of("first", *variable, expr),
+            MatchTerm::Last(variable, expr) => of("last", *variable, expr),
+            MatchTerm::Min(variable, expr) => of("min", *variable, expr),
+            MatchTerm::Max(variable, expr) => of("max", *variable, expr),
+            MatchTerm::Classifier => "classifier()".to_owned(),
+        };
+        terms.iter().map(|term| show(term).into()).collect()
+    }
+
+    fn pattern(&self, pattern: &Pattern) -> String {
+        let all = |parts: &[Pattern], between: &str| {
+            let parts: Vec<String> = parts.iter().map(|part| self.pattern(part)).collect();
+            format!("({})", parts.join(between))
+        };
+        match pattern {
+            Pattern::Variable(index) => self.variable(*index),
+            Pattern::Any => ".".to_owned(),
+            Pattern::Sequence(parts) => all(parts, " "),
+            Pattern::Either(parts) => all(parts, " | "),
+            Pattern::Repeat(inner, least, most) => {
+                let most = most.map_or(String::new(), |most| most.to_string());
+                format!("{}{{{least},{most}}}", self.pattern(inner))
+            }
         }
     }
 }
@@ -167,6 +289,10 @@ impl Display for Show<'_, Window> {
                 write!(f, " {} every {}{}", self.span(size), self.span(hop), shift(offset))
             }
             Window::Sliding { size } => write!(f, " {}", self.span(size)),
+            Window::Session { timeout, max } => {
+                write!(f, " timeout {} max {}", self.span(timeout), self.span(max))
+            }
+            Window::Snapshot => Ok(()),
         }
     }
 }
@@ -205,13 +331,40 @@ impl Display for Show<'_, AggregateCall> {
             Aggregate::Avg => "avg",
             Aggregate::Min => "min",
             Aggregate::Max => "max",
+            Aggregate::Var => "var",
+            Aggregate::VarP => "varp",
+            Aggregate::Stdev => "stdev",
+            Aggregate::StdevP => "stdevp",
+            Aggregate::PercentileCont(_) => "percentile_cont",
+            Aggregate::PercentileDisc(_) => "percentile_disc",
+            Aggregate::Collect => "collect",
+            Aggregate::CollectTop(_) => "collecttop",
+            Aggregate::TopOne => "topone",
         };
+        f.write_str(name)?;
+        match self.what.function {
+            Aggregate::PercentileCont(p) | Aggregate::PercentileDisc(p) if self.names.is_some() => {
+                write!(f, " {p}")?;
+            }
+            Aggregate::PercentileCont(p) | Aggregate::PercentileDisc(p) => {
+                write!(f, " {:016x}", p.to_bits())?;
+            }
+            Aggregate::CollectTop(n) => write!(f, " {n}")?,
+            _ => {}
+        }
         let distinct = if self.what.distinct { "distinct " } else { "" };
         let text = if self.what.as_text { " as text" } else { "" };
         match &self.what.argument {
-            None => write!(f, "{name}(*)"),
-            Some(argument) => write!(f, "{name}({distinct}{}{text})", self.with(argument)),
+            None => f.write_str("(*)")?,
+            Some(argument) => write!(f, "({distinct}{}{text})", self.with(argument))?,
         }
+        if !self.what.order.is_empty() {
+            let order = self.what.order.iter().map(|(expr, descending)| {
+                format!("{}{}", self.with(expr), if *descending { " desc" } else { "" })
+            });
+            write!(f, " order by [{}]", List(order))?;
+        }
+        Ok(())
     }
 }
 
@@ -249,6 +402,13 @@ impl Display for Show<'_, Expr> {
             }
             Expr::Call(function, args) => {
                 write!(f, "{}({})", function_name(*function), List(args.iter().map(|e| self.with(e))))
+            }
+            Expr::Record(members) => {
+                let members = members.iter().map(|(name, expr)| match self.names {
+                    Some(_) => format!("{name}: {}", self.with(expr)),
+                    None => format!("{}: {}", quoted(name), self.with(expr)),
+                });
+                write!(f, "{{{}}}", List(members))
             }
         }
     }
@@ -331,6 +491,40 @@ fn function_name(function: Function) -> String {
         Function::Upper => "upper".to_owned(),
         Function::Lower => "lower".to_owned(),
         Function::Concat => "concat".to_owned(),
+        Function::ConcatWs => "concat_ws".to_owned(),
+        Function::Square => "square".to_owned(),
+        Function::Sqrt => "sqrt".to_owned(),
+        Function::Power => "power".to_owned(),
+        Function::Exp => "exp".to_owned(),
+        Function::Round => "round".to_owned(),
+        Function::CharIndex => "charindex".to_owned(),
+        Function::PatIndex => "patindex".to_owned(),
+        Function::Substring => "substring".to_owned(),
+        Function::Left => "left".to_owned(),
+        Function::Right => "right".to_owned(),
+        Function::Stuff => "stuff".to_owned(),
+        Function::Replace => "replace".to_owned(),
+        Function::Translate => "translate".to_owned(),
+        Function::Replicate => "replicate".to_owned(),
+        Function::Space => "space".to_owned(),
+        Function::NChar => "nchar".to_owned(),
+        Function::Unicode => "unicode".to_owned(),
+        Function::Reverse => "reverse".to_owned(),
+        Function::Trim => "trim".to_owned(),
+        Function::LTrim => "ltrim".to_owned(),
+        Function::RTrim => "rtrim".to_owned(),
+        Function::RegexMatch => "regexmatch".to_owned(),
+        Function::JsonParse => "json_parse".to_owned(),
+        Function::GetRecordPropertyValue => "getrecordpropertyvalue".to_owned(),
+        Function::GetArrayElement => "getarrayelement".to_owned(),
+        Function::GetArrayLength => "getarraylength".to_owned(),
+        Function::CreatePoint => "createpoint".to_owned(),
+        Function::CreateLineString => "createlinestring".to_owned(),
+        Function::CreatePolygon => "createpolygon".to_owned(),
+        Function::StDistance => "st_distance".to_owned(),
+        Function::StWithin => "st_within".to_owned(),
+        Function::StOverlaps => "st_overlaps".to_owned(),
+        Function::StIntersects => "st_intersects".to_owned(),
     }
 }
 

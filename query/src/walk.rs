@@ -26,6 +26,7 @@ impl Expr {
                 otherwise.columns_mut(change);
             }
             Expr::Call(_, args) => args.iter_mut().for_each(|e| e.columns_mut(change)),
+            Expr::Record(members) => members.iter_mut().for_each(|(_, e)| e.columns_mut(change)),
         }
     }
 
@@ -49,6 +50,7 @@ impl Expr {
                 otherwise.visit(see);
             }
             Expr::Call(_, args) => args.iter().for_each(|e| e.visit(see)),
+            Expr::Record(members) => members.iter().for_each(|(_, e)| e.visit(see)),
         }
     }
 }

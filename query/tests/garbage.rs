@@ -5,8 +5,11 @@
 
 use proptest::prelude::*;
 use rewindow_query::expr::Expr;
-use rewindow_query::plan::{Item, Op};
+use rewindow_query::plan::{Item, Match, MatchTerm, Op};
 use rewindow_query::{Plan, analyse};
+
+/// How many of the pieces are whole queries.
+const WHOLE: usize = 7;
 
 /// Whole queries and pieces that texts are cut and sewn from.
 const PIECES: &[&str] = &[
@@ -19,6 +22,14 @@ const PIECES: &[&str] = &[
      WHERE v LIKE '%a!_' ESCAPE '!' OR NOT (v IN (1, 2.5, NULL)) AND -v % 3 !< ~1 ^ 2",
     "SELECT SUM(v) AS s, AVG(v + 1), COUNT(DISTINCT A) FROM A GROUP BY Sliding(Duration(second, 1.5)), x.[0].y \
      HAVING s > 1",
+    "CREATE TABLE A (t datetime, v float); SELECT System.Window().Id, k, CollectTop(2, v) OVER (ORDER BY v DESC, t), \
+     PERCENTILE_DISC(0.5) OVER (ORDER BY v), COLLECT() FROM A TIMESTAMP BY t OVER k GROUP BY k, \
+     Windows(Window('a', Session(minute, 1, 5) OVER (PARTITION BY k)), Window('b', System.Timestamp()))",
+    "SELECT m.k, r.w, e.ArrayValue.z, SUM(m.v) OVER (PARTITION BY m.k LIMIT DURATION(hour, 1) WHEN m.v > 1) AS s, *, \
+     REGEXMATCH(m.k, 'x') AS g FROM M m JOIN R r ON m.k = r.k AND r.x > 1 OUTER APPLY GetArrayElements(m.list.[0]) e",
+    "SELECT * FROM A TIMESTAMP BY t PARTITION BY PartitionId MATCH_RECOGNIZE (LIMIT DURATION(minute, 1) PARTITION BY k \
+     MEASURES First(X.v) AS a, Max(Y.v) - Y.v AS b, Classifier() AS c AFTER MATCH SKIP TO NEXT ROW \
+     PATTERN (X+ (Y | Z){2,3}W?) DEFINE X AS X.v > 1, Y AS v < Last(X.v) AND Y.v > Min(Y.v)) AS T WHERE T.a > 1",
     " SELECT ",
     " FROM ",
     " ( ",
@@ -55,6 +66,15 @@ const PIECES: &[&str] = &[
     " LAST(*) OVER (LIMIT DURATION(hour, 1)) ",
     " ISFIRST(day, 7) ",
     " DATEDIFF(minute, a, b) = 0 ",
+    " CROSS APPLY GetRecordProperties(a) p ",
+    " TopOne() OVER (ORDER BY v) ",
+    " System.Window().Id ",
+    " MATCH_RECOGNIZE ( ",
+    " CREATE TABLE B (k bigint) ",
+    " JOIN R ON R.k = A.k ",
+    " Session(hour, 1, 2) ",
+    " {2,} ",
+    "?",
     " System.Timestamp ",
 ];
 
@@ -77,8 +97,8 @@ fn text() -> impl Strategy<Value = String> {
 
 /// A whole query with one place overwritten, taken out or doubled.
 fn mutated() -> impl Strategy<Value = String> {
-    let whole = prop::sample::select(&PIECES[..4]);
-    let patch = prop::sample::select(&PIECES[4..]);
+    let whole = prop::sample::select(&PIECES[..WHOLE]);
+    let patch = prop::sample::select(&PIECES[WHOLE..]);
     (whole, patch, any::<prop::sample::Index>(), 0_usize..12).prop_map(|(whole, patch, at, gone)| {
         let starts: Vec<usize> = whole.char_indices().map(|(i, _)| i).collect();
         let at = starts[at.index(starts.len())];
@@ -117,6 +137,9 @@ fn check_plan(plan: &Plan) {
                 source.timestamp_by.iter().for_each(|by| {
                     by.visit(&mut |e| assert!(!matches!(e, Expr::Column(i) if *i >= own)));
                 });
+                source.over.iter().for_each(|key| {
+                    key.visit(&mut |e| assert!(!matches!(e, Expr::Column(i) if *i >= own)));
+                });
                 own
             }
             Op::Filter(predicate) => {
@@ -133,7 +156,8 @@ fn check_plan(plan: &Plan) {
                 project.items.len()
             }
             Op::Group(group) => {
-                group.keys.iter().for_each(below);
+                group.keys.iter().chain(&group.session_by).for_each(below);
+                group.calls.iter().flat_map(|call| &call.order).for_each(|(key, _)| below(key));
                 group.calls.iter().filter_map(|call| call.argument.as_ref()).for_each(below);
                 group.keys.len() + group.calls.len()
             }
@@ -148,6 +172,30 @@ fn check_plan(plan: &Plan) {
                 first
             }
             Op::Lag(_) | Op::Last(_) | Op::IsFirst(_) => width + 1,
+            Op::Over(over) => {
+                over.partition.iter().chain(&over.call.argument).for_each(below);
+                over.when.iter().for_each(|when| when.visit(&mut |e| below(e)));
+                width + 1
+            }
+            Op::Apply(apply) => {
+                below(&apply.argument);
+                width + 2
+            }
+            Op::ReferenceJoin(join) => {
+                assert!(join.left_columns == width && join.reference < plan.references.len());
+                let all = width + join.columns.len();
+                join.on.visit(&mut |e| assert!(!matches!(e, Expr::Column(i) if *i >= all)));
+                join.equal.iter().for_each(|(left, right)| {
+                    below(left);
+                    let own = join.columns.len();
+                    right.visit(&mut |e| assert!(!matches!(e, Expr::Column(i) if *i >= own)));
+                });
+                all
+            }
+            Op::Match(pattern) => {
+                check_match(pattern, &below);
+                pattern.measures.len()
+            }
         };
         assert_eq!(node.columns.len(), emitted, "{id} of\n{plan}");
         assert!(!plan.describe(id).is_empty());
@@ -157,6 +205,32 @@ fn check_plan(plan: &Plan) {
         assert_eq!(plan.lookback_path(index).last(), Some(&output.node));
     }
     let _ = plan.fingerprint();
+}
+
+/// Terms range over the events, definitions and measures over their terms.
+fn check_match(pattern: &Match, below: &dyn Fn(&Expr)) {
+    pattern.partition.iter().for_each(below);
+    let term = |term: &MatchTerm| match term {
+        MatchTerm::Current(expr) => below(expr),
+        MatchTerm::First(variable, expr)
+        | MatchTerm::Last(variable, expr)
+        | MatchTerm::Min(variable, expr)
+        | MatchTerm::Max(variable, expr) => {
+            assert!(*variable < pattern.variables.len());
+            below(expr);
+        }
+        MatchTerm::Classifier => {}
+    };
+    for variable in &pattern.variables {
+        variable.terms.iter().for_each(term);
+        let own = variable.terms.len();
+        variable.define.visit(&mut |e| assert!(!matches!(e, Expr::Column(i) if *i >= own)));
+    }
+    for (_, measure) in &pattern.measures {
+        measure.terms.iter().for_each(term);
+        let own = measure.terms.len();
+        measure.expr.visit(&mut |e| assert!(!matches!(e, Expr::Column(i) if *i >= own)));
+    }
 }
 
 proptest! {
@@ -170,7 +244,7 @@ proptest! {
 
 #[test]
 fn the_whole_pieces_are_accepted_so_that_their_mutants_reach_far() {
-    for whole in &PIECES[..4] {
+    for whole in &PIECES[..WHOLE] {
         let plan = analyse(whole, None).unwrap_or_else(|e| panic!("{whole}: {} {}", e.code, e.message));
         check_plan(&plan);
     }
@@ -196,6 +270,17 @@ fn what_repeats_without_end_is_refused_and_does_not_overflow() {
             " WHEN 1 THEN 2 WHEN 3 THEN 4 END".repeat(40)
         ),
         doubling_steps(40),
+        matching(&"(".repeat(n), "A", &")".repeat(n)),
+        matching("A", &"*".repeat(n), ""),
+        format!(
+            "SELECT {} FROM A GROUP BY Windows({})",
+            (0..2_000).map(|i| format!("MAX(a{i})x{i}")).collect::<Vec<_>>().join(","),
+            vec!["Tumbling(s,1)"; 6_000].join(",")
+        ),
+        matching("A", &"{2}".repeat(n / 3), ""),
+        matching("A", &" | B A".repeat(n / 5), ""),
+        format!("SELECT a{} FROM A", ".[0]".repeat(n)),
+        format!("SELECT 1 AS x FROM A {}", "CROSS APPLY GetArrayElements(A.x) AS y ".repeat(1_000)),
         // As many names as fit, so that what is looked up by walking a list is seen to stay bearable.
         format!("SELECT {} FROM A", (0..n).map(|i| format!("a{i}")).collect::<Vec<_>>().join(",")),
         format!(
@@ -205,6 +290,13 @@ fn what_repeats_without_end_is_refused_and_does_not_overflow() {
     ] {
         check(&text);
     }
+}
+
+fn matching(open: &str, inner: &str, close: &str) -> String {
+    format!(
+        "SELECT * FROM I MATCH_RECOGNIZE (LIMIT DURATION(minute, 1) MEASURES First(A.v) AS v \
+         AFTER MATCH SKIP TO NEXT ROW PATTERN ({open}{inner}{close}) DEFINE A AS A.v > 1) AS T"
+    )
 }
 
 /// Each step joins the one before with itself and passes all columns on.

@@ -24,6 +24,17 @@ fn operators_by_themselves() {
         ("SELECT LAG(v, 3) OVER (LIMIT DURATION(second, 6)) FROM A", "lag", 6 * SECOND),
         ("SELECT LAST(v) OVER (LIMIT DURATION(second, 6)) FROM A", "last", 6 * SECOND),
         ("SELECT ISFIRST(second, 6) FROM A", "isfirst", 6 * SECOND),
+        ("SELECT COUNT(*) FROM A GROUP BY Session(second, 2, 6)", "session", 14 * SECOND),
+        ("SELECT COUNT(*) FROM A GROUP BY System.Timestamp()", "snapshot", 0),
+        ("SELECT SUM(v) OVER (LIMIT DURATION(second, 6)) FROM A", "over", 6 * SECOND),
+        ("SELECT e.ArrayValue FROM A CROSS APPLY GetArrayElements(A.list) e", "apply", 0),
+        ("SELECT A.v FROM A JOIN R ON A.k = R.k", "reference", 0),
+        (
+            "SELECT * FROM A MATCH_RECOGNIZE (LIMIT DURATION(second, 6) MEASURES X.v AS v
+             AFTER MATCH SKIP TO NEXT ROW PATTERN (X) DEFINE X AS X.v > 1) AS T",
+            "match",
+            6 * SECOND,
+        ),
         ("SELECT a FROM A WHERE a > 1", "filter", 0),
         ("SELECT a FROM A", "project", 0),
         ("SELECT a FROM A", "ordering", 0),

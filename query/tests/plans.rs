@@ -67,7 +67,7 @@ fn a_step_that_passes_a_stream_on_stays_open() {
          1 project $star0 = $payload, w = (v + 1), $PartitionId = PartitionId <- 0
          2 filter (w > 2 and $star0.other = 1) <- 1
          3 project $star0.*, w <- 2
-         4 project PartitionId = $PartitionId, 0 = $star0.other.inner.0 <- 1
+         4 project PartitionId = $PartitionId, 0 = getarrayelement($star0.other.inner, 0) <- 1
          all_of <- 3
          some_of <- 4",
     );
@@ -253,3 +253,123 @@ fn a_fingerprint_is_of_the_meaning() {
 }
 
 const FINGERPRINT: u64 = 1_302_078_520_557_180_679;
+
+#[test]
+fn several_windows_are_a_union_of_groupings() {
+    check(
+        "SELECT System.Window().Id, k, COUNT(*) AS n FROM A GROUP BY k,
+         Windows(Window('a', Tumbling(minute, 1)), Window('b', System.Timestamp()))",
+        "0 ordering A [k]
+         1 tumbling 1 min by [k] of [count(*)] <- 0
+         2 project k, $count0, $id = 'a' <- 1
+         3 snapshot by [k] of [count(*)] <- 0
+         4 project k, $count0, $id = 'b' <- 3
+         5 union <- 2, 4
+         6 project Id = $id, k, n = $count0 <- 5
+         output <- 6",
+    );
+    check(
+        "SELECT System.Window().Id, MAX(v) FROM A PARTITION BY PartitionId
+         GROUP BY Windows(Session(Timeout(minute, 1), MaxDuration(hour, 1)) OVER (PARTITION BY k), Sliding(second, 2))",
+        "0 ordering A [$partition, k, v]
+         1 session timeout 1 min max 1 h by [PartitionId] of [max(v)] sessions by [k, PartitionId] <- 0
+         2 sliding 2 s by [PartitionId] of [max(v)] <- 0
+         3 union <- 1, 2
+         4 project Id = null, max = $max0 <- 3
+         output <- 4
+         parallel",
+    );
+}
+
+#[test]
+fn a_timestamp_beside_a_window_is_a_key_and_alone_the_window() {
+    check(
+        "WITH s AS (SELECT k, COUNT(*) FROM A GROUP BY k, System.Timestamp(), Tumbling(minute, 1))
+         SELECT SUM(count) AS total, COLLECT() AS all_of FROM s GROUP BY System.Timestamp()",
+        "0 ordering A [k]
+         1 tumbling 1 min by [k, timestamp()] of [count(*)] <- 0
+         2 project k, count = $count0 <- 1
+         3 snapshot by [] of [sum(count), collect({k: k, count: count})] <- 2
+         4 project total = $sum0, all_of = $collect1 <- 3
+         output <- 4",
+    );
+}
+
+#[test]
+fn ordered_aggregates_and_over_keep_their_orders_apart() {
+    check(
+        "SELECT TopOne() OVER (ORDER BY a DESC, b) AS first, PERCENTILE_CONT(0.5) OVER (ORDER BY a DESC) AS p
+         FROM A GROUP BY Tumbling(minute, 1)",
+        "0 ordering A [a, b, $payload]
+         1 tumbling 1 min by [] of [topone($payload) order by [a desc, b], percentile_cont 0.5(a) order by [a desc]] <- 0
+         2 project first = $topone0, p = $percentile_cont1 <- 1
+         output <- 2",
+    );
+    check(
+        "SELECT CollectTop(2, v) OVER (PARTITION BY k ORDER BY v LIMIT DURATION(minute, 1) WHEN v > 1) AS two FROM A
+         WHERE COUNT(*) OVER (LIMIT DURATION(hour, 1)) > 3",
+        "0 ordering A [v, k]
+         1 over count(*) limit 1 h <- 0
+         2 over collecttop 2(v) order by [v] by [k] limit 1 min when v > 1 <- 1
+         3 filter $over2 > 3 <- 2
+         4 project two = $over3 <- 3
+         output <- 4",
+    );
+}
+
+#[test]
+fn apply_and_reference_data_stand_in_the_order_of_the_text() {
+    check(
+        "CREATE TABLE A (t datetime, list array)
+         SELECT r.w, e.ArrayValue.x.[1] AS x, System.Timestamp() AS at, LAG(a.v) OVER (LIMIT DURATION(hour, 1)) AS p
+         FROM A a TIMESTAMP BY t OUTER APPLY GetArrayElements(a.list) AS e LEFT JOIN R r ON r.k = e.ArrayValue.k",
+        "0 ordering A [t, list, v] table [t datetime, list array] timestamp by t
+         1 lag v 1 default null limit 1 h <- 0
+         2 apply outer elements of list <- 1
+         3 reference R left [k, w] on r.k = e.ArrayValue.k <- 2
+         4 project w = r.w, x = getarrayelement(e.ArrayValue.x, 1), at = timestamp(), p = $lag3 <- 3
+         output <- 4",
+    );
+    check(
+        "SELECT * FROM A JOIN R ON A.k = R.k CROSS APPLY GetRecordProperties(A.r) p",
+        "0 ordering A [k, r, $payload]
+         1 reference R [k, *] on A.k = R.k <- 0
+         2 apply cross properties of A.r <- 1
+         3 project A.$payload.*, R.$row.*, PropertyName = p.PropertyName, PropertyValue = p.PropertyValue <- 2
+         output <- 3",
+    );
+}
+
+#[test]
+fn a_pattern_emits_its_measures_and_the_partition_key() {
+    check(
+        "WITH s AS (SELECT * FROM A TIMESTAMP BY t PARTITION BY PartitionId MATCH_RECOGNIZE (
+            LIMIT DURATION(minute, 5) PARTITION BY k
+            MEASURES First(X.v) AS a, Y.v - Max(X.v) AS b, Classifier() AS c
+            AFTER MATCH SKIP TO NEXT ROW PATTERN (X (Y | Z)* W?)
+            DEFINE X AS v > 1, Y AS Y.v > Last(X.v)) AS T)
+         SELECT a, COUNT(*) AS n FROM s PARTITION BY PartitionId GROUP BY a, Tumbling(hour, 1)",
+        "0 ordering A [t, $partition, k, v] timestamp by t
+         1 match (X (Y | Z){0,} W{0,1}) by [k, PartitionId] limit 5 min \
+         define X as v > 1 define Y as v > last(X, v) define Z as true define W as true \
+         measure a = first(X, v) measure b = (last(Y, v) - max(X, v)) measure c = classifier() \
+         measure $PartitionId = coalesce(last(X, PartitionId), last(Y, PartitionId), last(Z, PartitionId), last(W, PartitionId)) <- 0
+         2 tumbling 1 h by [a, $PartitionId] of [count(*)] <- 1
+         3 project a, n = $count0 <- 2
+         output <- 3
+         parallel",
+    );
+}
+
+#[test]
+fn substreams_are_followed_through_steps() {
+    check(
+        "WITH u AS (SELECT d, e, v FROM A TIMESTAMP BY t OVER d, e)
+         SELECT d, e, SUM(v) AS v FROM u GROUP BY d, e, Tumbling(minute, 1)",
+        "0 ordering A [t, d, e, v] timestamp by t over [d, e]
+         1 project d, e, v <- 0
+         2 tumbling 1 min by [d, e] of [sum(v)] <- 1
+         3 project d, e, v = $sum0 <- 2
+         output <- 3",
+    );
+}

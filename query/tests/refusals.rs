@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use rewindow_query::{analyse, codes};
+use rewindow_query::{Declared, analyse, analyse_with, codes};
 
-/// Code, the text pointed at, the query. `Meter` and `Gate` are declared.
+/// Code, the text pointed at, the query. `Meter` and `Gate` are declared, and `rules` as reference data.
 const REFUSALS: &[(&str, &str, &str)] = &[
     ("syntax", "", ""),
     ("syntax", "", "SELECT a FROM"),
@@ -19,15 +19,124 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     ("syntax", "CROSS", "SELECT a FROM Meter CROSS JOIN Gate ON 1 = 1"),
     ("too-deep", "", "DEEP"),
     ("too-long", "", "LONG"),
-    (
-        "unsupported",
-        "SessionWindow(minute, 5, 10)",
-        "SELECT COUNT(*) FROM Meter GROUP BY SessionWindow(minute, 5, 10)",
-    ),
     ("unsupported", "udf.f", "SELECT udf.f(a) FROM Meter"),
     ("unsupported", "DISTINCT", "SELECT DISTINCT a FROM Meter"),
     ("unsupported", "(", "SELECT a FROM (SELECT a FROM Meter)"),
-    ("unsupported", "JOIN Gate g ON m.k = g.k", "SELECT m.k FROM Meter m JOIN Gate g ON m.k = g.k"),
+    (
+        "unsupported",
+        "rules",
+        "CREATE TABLE rules (k bigint); SELECT a FROM Meter JOIN rules ON rules.k = Meter.k",
+    ),
+    ("unbounded-join", "JOIN Gate g ON m.k = g.k", "SELECT m.k FROM Meter m JOIN Gate g ON m.k = g.k"),
+    ("syntax", "CREATE", "SELECT a FROM Meter CREATE TABLE Meter (a bigint)"),
+    ("unknown-type", "money", "CREATE TABLE Meter (a money) SELECT a FROM Meter"),
+    ("duplicate-table", "METER", "CREATE TABLE Meter (a bit) CREATE TABLE METER (a bit) SELECT a FROM Meter"),
+    ("duplicate-column", "a", "CREATE TABLE Meter (a bit, a float) SELECT a FROM Meter"),
+    ("type-mismatch", "a", "CREATE TABLE Meter (a record) SELECT ABS(a) FROM Meter"),
+    ("type-mismatch", "5", "SELECT GetArrayLength(5) FROM Meter"),
+    ("bad-arguments", "ROUND(a)", "SELECT ROUND(a) FROM Meter"),
+    (
+        "bad-arguments",
+        "1.5",
+        "SELECT PERCENTILE_CONT(1.5) OVER (ORDER BY a) FROM Meter GROUP BY Tumbling(minute, 1)",
+    ),
+    ("bad-arguments", "0", "SELECT CollectTop(0) OVER (ORDER BY a) FROM Meter GROUP BY Tumbling(minute, 1)"),
+    ("no-order", "TopOne()", "SELECT TopOne() FROM Meter GROUP BY Tumbling(minute, 1)"),
+    ("no-window", "TopOne() OVER (ORDER BY a)", "SELECT TopOne() OVER (ORDER BY a) FROM Meter"),
+    ("no-over", "LIMIT DURATION(hour, 1)", "SELECT VAR(a) OVER (LIMIT DURATION(hour, 1)) FROM Meter"),
+    ("no-limit", "SUM(a) OVER (PARTITION BY b)", "SELECT SUM(a) OVER (PARTITION BY b) FROM Meter"),
+    (
+        "nested-analytic",
+        "SUM(b) OVER (LIMIT DURATION(hour, 1))",
+        "SELECT MAX(SUM(b) OVER (LIMIT DURATION(hour, 1))) OVER (LIMIT DURATION(hour, 1)) FROM Meter",
+    ),
+    (
+        "window-field",
+        "System.Window().Start",
+        "SELECT System.Window().Start FROM Meter GROUP BY Tumbling(minute, 1)",
+    ),
+    ("window-field", "System.Window()", "SELECT System.Window() FROM Meter GROUP BY Tumbling(minute, 1)"),
+    ("window-id-place", "System.Window().Id", "SELECT a FROM Meter WHERE System.Window().Id = 'x'"),
+    (
+        "window-ids",
+        "Tumbling(minute, 2)",
+        "SELECT COUNT(*) FROM Meter GROUP BY Windows(Window('a', Tumbling(minute, 1)), Tumbling(minute, 2))",
+    ),
+    ("window-ids", "NULL", "SELECT COUNT(*) FROM Meter GROUP BY Windows(Window(NULL, Tumbling(minute, 1)))"),
+    (
+        "duplicate-window-id",
+        "'A'",
+        "SELECT COUNT(*) FROM Meter GROUP BY Windows(Window('a', Tumbling(minute, 1)), Window('A', Tumbling(hour, 1)))",
+    ),
+    (
+        "nested-windows",
+        "Windows(Tumbling(minute, 1))",
+        "SELECT COUNT(*) FROM Meter GROUP BY Windows(Windows(Tumbling(minute, 1)))",
+    ),
+    ("bad-arguments", "Session(minute, 1)", "SELECT COUNT(*) FROM Meter GROUP BY Session(minute, 1)"),
+    (
+        "bad-arguments",
+        "OVER (PARTITION BY a)",
+        "SELECT COUNT(*) FROM Meter GROUP BY Tumbling(minute, 1) OVER (PARTITION BY a)",
+    ),
+    (
+        "no-window",
+        "DATEADD(hour, 1, System.Timestamp())",
+        "SELECT 1 AS x FROM Meter GROUP BY DATEADD(hour, 1, System.Timestamp())",
+    ),
+    ("apply-place", "GetArrayElements(a)", "SELECT GetArrayElements(a) FROM Meter"),
+    ("apply-place", "LEN(Meter.a)", "SELECT 1 AS x FROM Meter CROSS APPLY LEN(Meter.a) AS y"),
+    ("apply-place", "Value", "SELECT y.Value FROM Meter CROSS APPLY GetArrayElements(Meter.a) AS y"),
+    (
+        "analytic-side",
+        "LAG(y.ArrayValue) OVER (LIMIT DURATION(hour, 1))",
+        "SELECT LAG(y.ArrayValue) OVER (LIMIT DURATION(hour, 1)) FROM Meter CROSS APPLY GetArrayElements(Meter.a) AS y",
+    ),
+    (
+        "reference-place",
+        "r",
+        "SELECT m.a FROM Meter m JOIN rules r ON DATEDIFF(minute, m, r) = 0 AND m.k = r.k",
+    ),
+    ("reference-place", "t", "SELECT m.a FROM Meter m JOIN rules r TIMESTAMP BY t ON m.k = r.k"),
+    ("timestamp-by", "t", "WITH S AS (SELECT * FROM Meter) SELECT a FROM S TIMESTAMP BY t OVER k"),
+    (
+        "substreams",
+        "k, Tumbling(minute, 1)",
+        "SELECT k, COUNT(*) FROM Meter TIMESTAMP BY t OVER d GROUP BY k, Tumbling(minute, 1)",
+    ),
+    ("substreams", "Gate", "SELECT a FROM Meter TIMESTAMP BY t OVER d UNION SELECT a FROM Gate"),
+    (
+        "substreams",
+        "DATEDIFF(minute, m, g) = 0",
+        "SELECT m.a FROM Meter m TIMESTAMP BY t OVER d JOIN Gate g TIMESTAMP BY t OVER d ON DATEDIFF(minute, m, g) = 0",
+    ),
+    (
+        "no-limit",
+        "PARTITION",
+        "MATCH:PARTITION BY k MEASURES A.v AS v AFTER MATCH SKIP TO NEXT ROW PATTERN (A) DEFINE A AS A.v > 1",
+    ),
+    (
+        "syntax",
+        "PATTERN",
+        "MATCH:LIMIT DURATION(minute, 1) MEASURES A.v AS v PATTERN (A) DEFINE A AS A.v > 1",
+    ),
+    ("unknown-variable", "B.v", "DEFINE:A AS A.v > 1 MEASURES B.v AS v"),
+    ("unknown-variable", "C", "DEFINE:A AS A.v > Last(C.v), C AS C.v > 1"),
+    ("unknown-variable", "D", "DEFINE:A AS A.v > 1, D AS D.v > 1"),
+    ("duplicate-variable", "a", "DEFINE:A AS A.v > 1, a AS A.v > 1"),
+    ("pattern-place", "A.v", "DEFINE:A AS A.v > 1, C AS A.v > C.v"),
+    ("pattern-place", "COUNT(A.v)", "DEFINE:A AS COUNT(A.v) > 1"),
+    ("pattern-place", "v", "DEFINE:A AS Last(v) > 1"),
+    (
+        "bad-pattern",
+        "?",
+        "MATCH:LIMIT DURATION(minute, 1) MEASURES A.v AS v AFTER MATCH SKIP TO NEXT ROW PATTERN (A+?) DEFINE A AS A.v > 1",
+    ),
+    (
+        "bad-pattern",
+        "{3,2}",
+        "MATCH:LIMIT DURATION(minute, 1) MEASURES A.v AS v AFTER MATCH SKIP TO NEXT ROW PATTERN (A{3,2}) DEFINE A AS A.v > 1",
+    ),
     ("unsupported", "SUM(DISTINCT a)", "SELECT SUM(DISTINCT a) FROM Meter GROUP BY Tumbling(minute, 1)"),
     ("unknown-stream", "Metre", "SELECT a FROM Metre"),
     ("unknown-function", "FROB", "SELECT FROB(a) FROM Meter"),
@@ -179,17 +288,29 @@ fn written(query: &str) -> String {
     match query {
         "DEEP" => format!("SELECT {}1{} AS x FROM Meter", "(".repeat(5_000), ")".repeat(5_000)),
         "LONG" => format!("SELECT a FROM Meter --{}", "x".repeat(300_000)),
-        query => query.to_owned(),
+        query => match query.split_once(':') {
+            Some(("MATCH", inside)) => format!("SELECT * FROM Meter MATCH_RECOGNIZE ({inside}) AS T"),
+            Some(("DEFINE", define)) => {
+                let (define, measures) = define.split_once(" MEASURES ").unwrap_or((define, "A.v AS v"));
+                format!(
+                    "SELECT * FROM Meter MATCH_RECOGNIZE (LIMIT DURATION(minute, 1) MEASURES {measures} \
+                     AFTER MATCH SKIP TO NEXT ROW PATTERN (A C) DEFINE {define}) AS T"
+                )
+            }
+            _ => query.to_owned(),
+        },
     }
 }
 
 #[test]
 fn every_refusal_has_its_code_and_points_at_the_mistake() {
     let inputs = ["Meter".to_owned(), "Gate".to_owned()];
+    let references = ["rules".to_owned()];
     let mut wrong = String::new();
     for (code, pointed, query) in REFUSALS {
         let text = written(query);
-        let found = match analyse(&text, Some(&inputs)) {
+        let declared = Declared { inputs: Some(&inputs), references: Some(&references) };
+        let found = match analyse_with(&text, &declared) {
             Ok(plan) => format!("accepted:\n{plan}"),
             Err(error) => {
                 let place = text.get(error.place.clone());

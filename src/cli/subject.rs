@@ -70,12 +70,14 @@ pub(super) fn maker(plant: Option<&str>) -> Result<Box<Maker<'static>>, Problem>
         }));
     };
     Ok(Box::new(move |plan: &Arc<Plan>, case: &Case| -> Box<dyn Subject> {
-        Box::new(EngineSubject::planted(plan.clone(), case.ordering, &partitions(plan, case), plant))
+        let planted = EngineSubject::planted(plan.clone(), case.ordering, &partitions(plan, case), plant);
+        Box::new(planted.with_references(&case.references_of(plan)))
     }))
 }
 
 fn engine(plan: &Arc<Plan>, case: &Case) -> EngineSubject {
     EngineSubject::new(plan.clone(), case.ordering, &partitions(plan, case))
+        .with_references(&case.references_of(plan))
 }
 
 /// Partitions of the plan's inputs. A case that lacks one of them is refused by the world, with the reason,

@@ -34,7 +34,7 @@ pub(super) fn small(choices: &mut dyn Choices, inputs: &[CaseInput], ordering: &
         let partition = u32::try_from(partition).expect("an index below a u32");
         entries.push(Entry { input, partition, offset, arrival, payload });
     }
-    History { entries }
+    History::of(entries)
 }
 
 fn pause(choices: &mut dyn Choices) -> Span {

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use rewindow_query::time::SECOND;
-use rewindow_query::{Entry, History, Span, Timestamp};
+use rewindow_query::{Entry, Span, Timestamp};
 use rewindow_world::case::{Case, Deployment, Fault, FaultKind, StartMode};
 
 use super::{Trouble, Vary};
@@ -67,7 +67,7 @@ fn slice(base: &Case, most: usize, choices: &mut dyn Choices) -> Case {
     let from = choices.index(entries.len() - most + 1);
     let entries = entries[from..from + most].iter().map(|entry| (*entry).clone()).collect();
     let mut case = Case { faults: Vec::new(), ..base.clone() };
-    case.history = Arc::new(History { entries });
+    case.history = Arc::new(base.history.with_entries(entries));
     shrink::in_order(&case)
 }
 

@@ -118,7 +118,7 @@ impl Log {
             }
             log.first.push(firsts);
         }
-        log.history = Arc::new(History { entries });
+        log.history = Arc::new(History::of(entries));
         Ok(log)
     }
 

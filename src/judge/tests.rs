@@ -39,6 +39,7 @@ fn case() -> Case {
             "SELECT k, COUNT(*) AS c INTO counts FROM a TIMESTAMP BY t GROUP BY k, TumblingWindow(second, 2)"
                 .into(),
         inputs: vec![CaseInput { name: "a".to_owned(), partitions: 1 }],
+        references: Vec::new(),
         ordering: Ordering { late: Span::ZERO, out_of_order: Span::ZERO, policy: Policy::Adjust },
         deployment: Deployment {
             nodes: 1,
@@ -49,7 +50,7 @@ fn case() -> Case {
             retention: None,
             heartbeat: Span::seconds(60),
         },
-        history: Arc::new(History { entries: (0..6).map(entry).collect() }),
+        history: Arc::new(History::of((0..6).map(entry).collect())),
         faults: vec![Fault { at: at(5), kind: FaultKind::NodeKill { node: 0, down: Span::ZERO } }],
     }
 }

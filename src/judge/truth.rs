@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use rewindow_model::Answer;
 use rewindow_query::plan::Op;
-use rewindow_query::{Entry, History, Identity, Plan, QueryError, Row, Shard, Timestamp};
+use rewindow_query::{
+    Declared, Entry, History, Identity, Plan, QueryError, Row, Shard, Timestamp, analyse_with,
+};
 use rewindow_world::case::Case;
 
 use super::{Breach, Claim, Kind};
@@ -40,7 +42,10 @@ impl Truth {
     /// The query is refused.
     pub fn of(case: &Case) -> Result<Truth, QueryError> {
         let names: Vec<String> = case.inputs.iter().map(|input| input.name.clone()).collect();
-        let plan = rewindow_query::analyse(&case.query, Some(&names))?;
+        let plan = analyse_with(
+            &case.query,
+            &Declared { inputs: Some(&names), references: Some(&case.references) },
+        )?;
         Ok(Truth::of_plan(Arc::new(plan), case))
     }
 
@@ -160,8 +165,10 @@ impl Truth {
 
 fn keeps_state(op: &Op) -> bool {
     match op {
-        Op::Group(_) | Op::Join(_) | Op::Lag(_) | Op::Last(_) | Op::IsFirst(_) => true,
+        Op::Group(_) | Op::Join(_) | Op::Match(_) => true,
+        Op::Lag(_) | Op::Last(_) | Op::IsFirst(_) | Op::Over(_) => true,
         Op::Source(_) | Op::Filter(_) | Op::Project(_) | Op::Union => false,
+        Op::Apply(_) | Op::ReferenceJoin(_) => false,
     }
 }
 
@@ -180,7 +187,8 @@ pub(crate) fn own_inputs(plan: &Plan, case: &Case) -> (Vec<u32>, History) {
         }
     }
     let renumber = |entry: &Entry| Some(Entry { input: own.get(entry.input).copied()??, ..entry.clone() });
-    (partitions, History { entries: case.history.entries.iter().filter_map(renumber).collect() })
+    let entries = case.history.entries.iter().filter_map(renumber).collect();
+    (partitions, History { entries, references: case.references_of(plan).into() })
 }
 
 #[cfg(test)]

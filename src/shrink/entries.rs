@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rewindow_query::{Entry, History, Payload, Record, Timestamp, Value};
+use rewindow_query::{Entry, Payload, Record, Timestamp, Value};
 use rewindow_world::case::Case;
 
 use super::Search;
@@ -33,14 +33,14 @@ pub(super) fn with_entries(case: &Case, mut entries: Vec<Entry>) -> Case {
         entry.offset = *next;
         *next += 1;
     }
-    Case { history: Arc::new(History { entries }), ..case.clone() }
+    Case { history: Arc::new(case.history.with_entries(entries)), ..case.clone() }
 }
 
 /// The case with an entry's payload replaced.
 fn with_payload(case: &Case, index: usize, payload: Payload) -> Case {
     let mut entries = case.history.entries.clone();
     entries[index].payload = payload;
-    Case { history: Arc::new(History { entries }), ..case.clone() }
+    Case { history: Arc::new(case.history.with_entries(entries)), ..case.clone() }
 }
 
 impl Search<'_> {
@@ -155,7 +155,7 @@ fn mapped(case: &Case, by: impl Fn(&Record) -> Record) -> Case {
             entry.payload = Payload::Event(Arc::new(by(record)));
         }
     }
-    Case { history: Arc::new(History { entries }), ..case.clone() }
+    Case { history: Arc::new(case.history.with_entries(entries)), ..case.clone() }
 }
 
 fn without_member(record: &Record, name: &str) -> Record {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use rewindow_query::{Entry, History, Payload, Span, Timestamp, Value};
+use rewindow_query::{Entry, Payload, Span, Timestamp, Value};
 use rewindow_world::case::{Case, Fault, FaultKind, StartMode};
 
 use super::{Search, entries};
@@ -114,7 +114,7 @@ fn every(case: &Case, to: &dyn Fn(Timestamp) -> Timestamp) -> Case {
 fn one_entry(case: &Case, index: usize, to: &dyn Fn(Timestamp) -> Timestamp) -> Case {
     let mut entries = case.history.entries.clone();
     entries[index] = moved(&entries[index], to);
-    Case { history: Arc::new(History { entries }), ..case.clone() }
+    Case { history: Arc::new(case.history.with_entries(entries)), ..case.clone() }
 }
 
 fn one_fault(case: &Case, index: usize, to: &dyn Fn(Timestamp) -> Timestamp) -> Case {

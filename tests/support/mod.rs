@@ -150,7 +150,8 @@ pub(crate) fn truth(case: &Case) -> Truth {
 /// The healthy engine.
 pub(crate) fn engine(plan: &Arc<Plan>, case: &Case) -> Box<dyn Subject> {
     let partitions = case.partitions(plan).expect("a case declares the streams of its query");
-    Box::new(EngineSubject::new(plan.clone(), case.ordering, &partitions))
+    let engine = EngineSubject::new(plan.clone(), case.ordering, &partitions);
+    Box::new(engine.with_references(&case.references_of(plan)))
 }
 
 /// A traced run.

@@ -21,6 +21,8 @@ pub struct Case {
     /// Streams and their numbers of partitions; `History` indexes into this list, and the analysis maps
     /// its own inputs onto it by name.
     pub inputs: Vec<CaseInput>,
+    /// Names of the reference data in the query, in the order of `history.references`.
+    pub references: Vec<String>,
     /// Tolerances and policy.
     pub ordering: Ordering,
     /// How the job is deployed.

@@ -44,6 +44,7 @@ use toml::Spanned;
 use crate::case::{Case, CaseInput, Deployment, FORMAT, Fault, FaultKind, StartMode};
 use crate::check::{ENTRIES_MAX, FAULTS_MAX, INPUTS_MAX};
 use crate::error::CaseError;
+use crate::reference_file::{self, ReferenceText};
 
 /// Most bytes of a case file that are looked at.
 pub const BYTES_MAX: usize = 64 << 20;
@@ -119,6 +120,8 @@ struct File {
     name: String,
     query: String,
     inputs: Vec<Spanned<InputText>>,
+    #[serde(default)]
+    references: Vec<Spanned<ReferenceText>>,
     ordering: Ordering,
     deployment: Deployment,
     faults: Vec<Spanned<FaultText>>,
@@ -171,6 +174,13 @@ impl File {
             CaseInput { name, partitions }
         };
         let inputs: Vec<CaseInput> = self.inputs.into_iter().map(own).collect();
+        let (mut references, mut tables) = (Vec::new(), Vec::new());
+        for reference in self.references {
+            let Range { start, .. } = reference.span();
+            let (name, table) = reference.into_inner().read().map_err(|error| error.at(text, start))?;
+            references.push(name);
+            tables.push(table);
+        }
         let mut faults = Vec::with_capacity(self.faults.len());
         let mut before = Timestamp::MIN;
         for fault in self.faults {
@@ -191,9 +201,10 @@ impl File {
             name: self.name,
             query: self.query.into(),
             inputs,
+            references,
             ordering: self.ordering,
             deployment: self.deployment,
-            history: Arc::new(History { entries }),
+            history: Arc::new(History { entries, references: tables.into() }),
             faults,
         };
         case.check_inputs()?;
@@ -323,6 +334,7 @@ impl Case {
             writeln!(out, "  {{ name = {}, partitions = {} }},", quoted(&input.name), input.partitions)?;
         }
         writeln!(out, "]")?;
+        reference_file::write(out, &self.references, &self.history.references)?;
         let Ordering { late, out_of_order, policy } = &self.ordering;
         let policy = match policy {
             Policy::Adjust => "adjust",
@@ -394,7 +406,7 @@ fn clock(span: Span) -> String {
 }
 
 /// Text on one line: between double quotes, or as it is between single ones where that spares escapes.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let control = text.chars().any(char::is_control);
     match (control, text.contains(['"', '\\']), text.contains('\'')) {
         (false, true, false) => format!("'{text}'"),

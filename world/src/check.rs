@@ -3,6 +3,7 @@
 //! Checked once, where a case enters the world; behind this gate nothing looks again. It does not read
 //! the query: whether that can run is said by its analysis.
 
+use rewindow_query::event::Reference;
 use rewindow_query::{Plan, Span, Timestamp};
 
 use crate::case::{Case, Deployment, Fault, FaultKind, StartMode};
@@ -31,6 +32,7 @@ impl Case {
     /// The first thing that is wrong.
     pub fn check(&self) -> Result<(), CaseError> {
         self.check_inputs()?;
+        self.check_references()?;
         within("late", self.ordering.late, Span::ZERO, Span::LATE_MAX)?;
         within("out_of_order", self.ordering.out_of_order, Span::ZERO, SPAN_MAX)?;
         self.deployment.check()?;
@@ -44,6 +46,26 @@ impl Case {
         for (index, fault) in self.faults.iter().enumerate() {
             fault.check(&self.deployment, before).map_err(|e| named(e, "fault", index))?;
             before = fault.at;
+        }
+        Ok(())
+    }
+
+    /// Names of reference data: each once, and none that of a stream; a table for each.
+    fn check_references(&self) -> Result<(), CaseError> {
+        if self.references.len() > INPUTS_MAX {
+            return Err(too_many("references", self.references.len(), INPUTS_MAX));
+        }
+        if self.references.len() != self.history.references.len() {
+            let found = "every reference has its data, and no other".to_owned();
+            return Err(CaseError::new("case-reference", found));
+        }
+        let inputs = self.inputs.iter().map(|input| &input.name);
+        for (index, name) in self.references.iter().enumerate() {
+            let mut others = inputs.clone().chain(&self.references[..index]);
+            if others.any(|other| other.eq_ignore_ascii_case(name)) {
+                let found = format!("`{name}` is declared twice");
+                return Err(CaseError::new("case-reference", found).hint("names ignore case"));
+            }
         }
         Ok(())
     }
@@ -103,6 +125,13 @@ impl Case {
     /// A stream of the plan that the case does not declare.
     pub fn partitions(&self, plan: &Plan) -> Result<Vec<u32>, CaseError> {
         Ok(self.inputs_of(plan)?.into_iter().map(|input| self.inputs[input].partitions).collect())
+    }
+
+    /// The reference data in the order of the plan's references; what the case does not have is empty.
+    pub fn references_of(&self, plan: &Plan) -> Vec<Reference> {
+        let find = |name: &str| self.references.iter().position(|own| own.eq_ignore_ascii_case(name));
+        let table = |name: &str| self.history.references.get(find(name)?).cloned();
+        plan.references.iter().map(|reference| table(&reference.name).unwrap_or_default()).collect()
     }
 
     /// For each stream of the plan its index in `inputs`, by name, ignoring case.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 #[cfg(feature = "plant")]
 use rewindow_engine::plant::Plant;
-use rewindow_engine::{Instance, Opening as EngineOpening};
+use rewindow_engine::{Instance, Opening as EngineOpening, References, Setup};
+use rewindow_query::event::Reference;
 use rewindow_query::{Entry, Failure, Ordering, Plan, Recovered, Row, Shard, Timestamp};
 
 use crate::subject::{Opening, Subject, Worker};
@@ -18,6 +19,7 @@ pub struct EngineSubject {
     plan: Arc<Plan>,
     ordering: Ordering,
     shards: Vec<Shard>,
+    references: Arc<References>,
     #[cfg(feature = "plant")]
     plant: Option<Plant>,
 }
@@ -31,9 +33,16 @@ impl EngineSubject {
             plan,
             ordering,
             shards,
+            references: Arc::default(),
             #[cfg(feature = "plant")]
             plant: None,
         }
+    }
+
+    /// With reference data, in the order of the plan's references. Without it a join finds no rows there.
+    #[must_use]
+    pub fn with_references(self, references: &[Reference]) -> EngineSubject {
+        EngineSubject { references: Arc::new(References::new(references)), ..self }
     }
 
     /// The engine with a bug planted on purpose.
@@ -50,10 +59,12 @@ impl EngineSubject {
             checkpoint: opening.checkpoint,
             log: opening.log,
         };
+        let setup = Setup::new(self.plan.clone(), part, self.ordering);
+        let setup = setup.with_references(self.references.clone());
         #[cfg(feature = "plant")]
-        let opened = Instance::open_planted(self.plan.clone(), part, self.ordering, opening, self.plant);
+        let opened = setup.open_planted(opening, self.plant);
         #[cfg(not(feature = "plant"))]
-        let opened = Instance::open(self.plan.clone(), part, self.ordering, opening);
+        let opened = setup.open(opening);
         opened.map_err(|error| error.to_string())
     }
 }

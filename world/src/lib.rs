@@ -18,6 +18,7 @@ mod opening;
 pub mod outcome;
 mod queue;
 pub mod reached;
+mod reference_file;
 pub mod run;
 mod sink;
 pub mod subject;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use rewindow_query::event::Reference;
 use rewindow_query::{Entry, History, Ordering, Payload, Policy, Span, Timestamp, json};
 use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind, StartMode};
 
@@ -81,6 +82,20 @@ fn what_is_no_case_is_refused_with_code_and_place() {
             "case-input",
             None,
             "twice",
+        ),
+        (
+            "ordering =",
+            "references = [{ name = \"feed\", versions = [] }]\nordering =",
+            "case-reference",
+            None,
+            "feed",
+        ),
+        (
+            "ordering =",
+            "references = [{ name = \"r\", versions = [{ from = \"2018-01-31\", rows = ['[]'] }] }]\nordering =",
+            "case-reference",
+            Some((9, 15)),
+            "no record",
         ),
         ("node = 1", "node = 2", "case-fault", Some((18, 3)), "node 2"),
         ("node = 1, ", "", "case-fault", Some((18, 3)), "`node` is missing"),
@@ -173,7 +188,14 @@ proptest! {
         mut faults in prop::collection::vec((instant(), kind()), 0..5),
         mut events in prop::collection::vec((instant(), 0..3_u32, payload()), 0..8),
         spans in (span(), span(), span(), prop::option::of(span())),
+        versions in prop::collection::vec((instant(), prop::collection::vec(payload(), 0..3)), 0..3),
     ) {
+        let row = |payload| match payload {
+            Payload::Event(record) => Some(record),
+            Payload::Malformed(_) | Payload::Estimate => None,
+        };
+        let versions = versions.into_iter().map(|(from, rows)| (from, rows.into_iter().filter_map(row).collect()));
+        let reference = Reference { versions: versions.collect() };
         faults.sort_by_key(|(at, _)| *at);
         events.sort_by_key(|(at, _, _)| *at);
         let mut next = [0; 3];
@@ -186,6 +208,7 @@ proptest! {
             name: texts.0,
             query: texts.1.into(),
             inputs: vec![input("it's", 1), input("a \"b\"\\", 3)],
+            references: vec!["who's".to_owned(), "none".to_owned()],
             ordering: Ordering { late: spans.0, out_of_order: spans.1, policy: Policy::Drop },
             deployment: Deployment {
                 nodes: 2,
@@ -196,7 +219,10 @@ proptest! {
                 retention: spans.3,
                 heartbeat: spans.1,
             },
-            history: Arc::new(History { entries: entries.collect() }),
+            history: Arc::new(History {
+                entries: entries.collect(),
+                references: [reference, Reference::default()].into(),
+            }),
             faults: faults.into_iter().map(|(at, kind)| Fault { at, kind }).collect(),
         };
         let text = case.to_toml();

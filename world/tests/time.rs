@@ -93,7 +93,7 @@ fn catch_up_takes_what_the_formula_says() {
     for (arrival, want) in [(21, 110), (22, 50)] {
         let mut entries = case.history.entries.clone();
         entries[70..].iter_mut().for_each(|e| e.arrival = minute(arrival));
-        case.history = std::sync::Arc::new(rewindow_query::History { entries });
+        case.history = std::sync::Arc::new(case.history.with_entries(entries));
         for batch in [1, 3, 1000] {
             case.deployment.batch = batch;
             let run = run(&case, &plan(), &Toy::single(2));

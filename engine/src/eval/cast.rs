@@ -59,7 +59,7 @@ fn bigint(value: &Value) -> Option<i64> {
 }
 
 /// The whole part; `None` outside the bigint range.
-pub(super) fn whole(float: f64) -> Option<i64> {
+pub(crate) fn whole(float: f64) -> Option<i64> {
     let whole = float.trunc();
     (-BIGINT_END..BIGINT_END).contains(&whole).then_some(whole as i64)
 }

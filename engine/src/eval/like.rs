@@ -36,6 +36,31 @@ pub(super) fn columns(
     (0..len).map(row).collect()
 }
 
+/// Whether text is LIKE a pattern without escape.
+pub(super) fn is_like(text: &str, pattern: &str) -> bool {
+    Pattern::new(pattern, None).matches(text)
+}
+
+/// The first place, from 0, from which on the text is LIKE the pattern.
+pub(super) fn first_place(pattern: &str, text: &str) -> Option<usize> {
+    let chars: Vec<char> = text.chars().collect();
+    // Whether the pattern from a step on is the text from a place on, last step first.
+    let mut rest = vec![false; chars.len() + 1];
+    rest[chars.len()] = true;
+    for step in Pattern::new(pattern, None).steps.iter().rev() {
+        let mut found = vec![false; chars.len() + 1];
+        found[chars.len()] = matches!(step, Step::Any) && rest[chars.len()];
+        for place in (0..chars.len()).rev() {
+            found[place] = match step {
+                Step::Any => rest[place] || found[place + 1],
+                step => step.takes(chars[place]) && rest[place + 1],
+            };
+        }
+        rest = found;
+    }
+    rest.iter().position(|&from_here| from_here)
+}
+
 /// A value where text is expected: datetime converts to its ISO form (rule 1.7).
 pub(super) fn as_text(value: &Value) -> Option<Arc<str>> {
     match value {
@@ -114,12 +139,8 @@ impl Pattern {
                     step += 1;
                     continue;
                 }
-                Some(Step::One) => true,
-                Some(Step::Char(c)) => *c == chars[at],
-                Some(Step::Set { negated, ranges }) => {
-                    ranges.iter().any(|(from, to)| (*from..=*to).contains(&chars[at])) != *negated
-                }
-                Some(Step::Never) | None => false,
+                Some(step) => step.takes(chars[at]),
+                None => false,
             };
             match back {
                 _ if fits => (at, step) = (at + 1, step + 1),
@@ -131,6 +152,20 @@ impl Pattern {
             }
         }
         self.steps[step..].iter().all(|step| matches!(step, Step::Any))
+    }
+}
+
+impl Step {
+    /// Whether the step is this one character.
+    fn takes(&self, c: char) -> bool {
+        match self {
+            Step::One => true,
+            Step::Char(own) => *own == c,
+            Step::Set { negated, ranges } => {
+                ranges.iter().any(|(from, to)| (*from..=*to).contains(&c)) != *negated
+            }
+            Step::Any | Step::Never => false,
+        }
     }
 }
 

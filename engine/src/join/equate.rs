@@ -32,7 +32,7 @@ pub(super) fn asked(op: &Join) -> Predicate {
 /// The column with each value replaced by what stands for all values that `=` holds equal to it
 /// (C-COMPARE): numbers and bits by exact value, ISO text by its instant. NULL stays NULL, which matches
 /// nothing (rule 2.7). Says whether values that are not equal may have become so.
-pub(super) fn reduce(column: &Arc<Column>) -> (Arc<Column>, bool) {
+pub(crate) fn reduce(column: &Arc<Column>) -> (Arc<Column>, bool) {
     let as_they_are = match &column.data {
         Data::Null(_) | Data::Int(_) | Data::Datetime(_) => true,
         Data::Text(texts) => !texts.iter().any(|text| may_be_instant(text)),

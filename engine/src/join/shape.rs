@@ -42,7 +42,14 @@ fn behind(plan: &Plan, node: NodeId, column: usize) -> Option<Span> {
             SourceColumn::Timestamp => Some(Span::ZERO),
             _ => None,
         },
-        Op::Filter(_) | Op::Lag(_) | Op::Last(_) | Op::IsFirst(_) => {
+        // What appends columns lets those of its (first) input stand in front.
+        Op::Filter(_)
+        | Op::Lag(_)
+        | Op::Last(_)
+        | Op::IsFirst(_)
+        | Op::Over(_)
+        | Op::Apply(_)
+        | Op::ReferenceJoin(_) => {
             let own = plan.nodes.get(*inputs.first()?)?.columns.len();
             if column < own { input(0, column) } else { None }
         }
@@ -51,7 +58,7 @@ fn behind(plan: &Plan, node: NodeId, column: usize) -> Option<Span> {
             Item::Column(_, Expr::Timestamp) => Some(Span::ZERO),
             _ => None,
         },
-        Op::Group(_) => None,
+        Op::Group(_) | Op::Match(_) => None,
         Op::Join(join) => {
             let unit = join.bound.unit.fixed()?.0;
             let span = |units: i64| Span(units.saturating_add(1).max(0).saturating_mul(unit));

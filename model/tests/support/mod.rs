@@ -53,7 +53,11 @@ impl Build {
             names.push("t");
             Expr::Column(4)
         });
-        self.add(Op::Source(Source { input, timestamp_by, columns }), &[], &names)
+        self.add(
+            Op::Source(Source { input, table: Vec::new(), over: Vec::new(), timestamp_by, columns }),
+            &[],
+            &names,
+        )
     }
 
     /// Any node.
@@ -68,7 +72,8 @@ impl Build {
         let mut names = vec!["k".to_owned()];
         names.extend((0..calls.len()).map(|i| format!("a{i}")));
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let group = Group { window, keys: vec![Expr::Column(K)], calls: calls.to_vec() };
+        let group =
+            Group { window, keys: vec![Expr::Column(K)], calls: calls.to_vec(), session_by: Vec::new() };
         self.add(Op::Group(group), &[from], &names)
     }
 
@@ -97,6 +102,7 @@ impl Build {
         Plan {
             text: "".into(),
             inputs: (0..self.inputs).map(|i| Input { name: format!("input{i}").into() }).collect(),
+            references: Vec::new(),
             nodes: self.nodes,
             outputs: outputs.iter().map(|&node| Output { name: "output".into(), node }).collect(),
             parallel: false,
@@ -107,12 +113,24 @@ impl Build {
 
 /// An aggregate of column `v`.
 pub fn of_v(function: Aggregate) -> AggregateCall {
-    AggregateCall { function, argument: Some(Expr::Column(V)), distinct: false, as_text: false }
+    AggregateCall {
+        function,
+        argument: Some(Expr::Column(V)),
+        distinct: false,
+        as_text: false,
+        order: Vec::new(),
+    }
 }
 
 /// COUNT(*)
 pub fn count() -> AggregateCall {
-    AggregateCall { function: Aggregate::Count, argument: None, distinct: false, as_text: false }
+    AggregateCall {
+        function: Aggregate::Count,
+        argument: None,
+        distinct: false,
+        as_text: false,
+        order: Vec::new(),
+    }
 }
 
 /// `CAST(column AS bigint)`, which fails for text.
@@ -173,7 +191,7 @@ pub fn history(entries: Vec<Entry>) -> History {
         *offset += 1;
         entry
     });
-    History { entries: numbered.collect() }
+    History::of(numbered.collect())
 }
 
 /// Tolerances in seconds.

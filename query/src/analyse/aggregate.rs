@@ -9,11 +9,11 @@ use super::types::{self, Ty};
 use crate::codes::{self, fail, unsupported};
 use crate::error::QueryError;
 use crate::expr::Expr;
-use crate::parse::ast::{Ast, Call};
+use crate::parse::ast::{Ast, Call, Kind};
 use crate::plan::{Aggregate, AggregateCall, SourceColumn};
 use crate::value::Type;
 
-/// The aggregate of a name in lower case.
+/// The aggregate of a name in lower case; numbers in its arguments are not read yet.
 pub(super) fn named(name: &str) -> Option<Aggregate> {
     Some(match name {
         "count" => Aggregate::Count,
@@ -21,34 +21,45 @@ pub(super) fn named(name: &str) -> Option<Aggregate> {
         "avg" => Aggregate::Avg,
         "min" => Aggregate::Min,
         "max" => Aggregate::Max,
+        "var" => Aggregate::Var,
+        "varp" => Aggregate::VarP,
+        "stdev" => Aggregate::Stdev,
+        "stdevp" => Aggregate::StdevP,
+        "percentile_cont" => Aggregate::PercentileCont(0.0),
+        "percentile_disc" => Aggregate::PercentileDisc(0.0),
+        "collect" => Aggregate::Collect,
+        "collecttop" => Aggregate::CollectTop(0),
+        "topone" => Aggregate::TopOne,
         _ => return None,
     })
 }
 
+/// Whether OVER (ORDER BY ...) is part of the aggregate itself (rule 6.1).
+pub(super) fn is_ordered(function: Aggregate) -> bool {
+    matches!(function, Aggregate::CollectTop(_) | Aggregate::TopOne) || is_percentile(function)
+}
+
+fn is_percentile(function: Aggregate) -> bool {
+    matches!(function, Aggregate::PercentileCont(_) | Aggregate::PercentileDisc(_))
+}
+
 impl Scope<'_> {
-    /// An aggregate above a grouping.
+    /// An aggregate: over a group, or with OVER over the events before each one.
     pub(super) fn aggregate(&mut self, call: &Call, ast: &Ast, clause: Clause) -> Result<Typed, QueryError> {
         let name = call.name.to_ascii_lowercase();
         let function = named(&name).expect("the caller has looked it up");
         if let Some(over) = &call.over {
-            if call.distinct {
+            let windowed = over.limit.is_none() && over.partition.is_empty() && over.when.is_none();
+            if call.distinct && !is_ordered(function) {
                 let message = "DISTINCT cannot be combined with OVER (rule 6.1)";
                 return Err(fail(codes::DISTINCT_OVER, &ast.place, "DISTINCT with OVER", message));
             }
-            return Err(unsupported(&format!("{} OVER", name.to_uppercase()), "6.2", &over.place));
+            if !(windowed && is_ordered(function)) {
+                return self.analytic(call, ast, clause);
+            }
         }
         self.check_place(&name, ast, clause)?;
-        let (argument, ty) = self.argument(function, call, ast)?;
-        self.check_argument(function, call, ty)?;
-        let as_text = matches!(function, Aggregate::Min | Aggregate::Max)
-            && matches!(argument, Some(Expr::Cast { to: Type::Text, .. }));
-        let ty = match function {
-            Aggregate::Count => Some(Type::Bigint),
-            Aggregate::Avg => Some(Type::Float),
-            Aggregate::Sum => ty.filter(|ty| matches!(ty, Type::Bigint | Type::Float)),
-            Aggregate::Min | Aggregate::Max => ty.filter(|ty| *ty != Type::Text || as_text),
-        };
-        let call = AggregateCall { function, argument, distinct: call.distinct, as_text };
+        let (call, ty) = self.aggregate_call(call, ast, Clause::Aggregate)?;
         let calls = &self.group.as_ref().expect("checked with the place").calls;
         if let Some(same) = calls.iter().find(|have| have.call == call) {
             return Ok(Typed { expr: Expr::Column(same.symbol), ty: same.ty });
@@ -58,6 +69,90 @@ impl Scope<'_> {
         let group = self.group.as_mut().expect("checked with the place");
         group.calls.push(Aggregated { call, ty, symbol, name });
         Ok(Typed { expr: Expr::Column(symbol), ty })
+    }
+
+    /// What is aggregated, and the type of the result; expressions are lowered in `clause`.
+    pub(super) fn aggregate_call(
+        &mut self,
+        call: &Call,
+        ast: &Ast,
+        clause: Clause,
+    ) -> Result<(AggregateCall, Ty), QueryError> {
+        let name = call.name.to_ascii_lowercase();
+        let function = named(&name).expect("the caller has looked it up");
+        if call.distinct && function != Aggregate::Count {
+            return Err(unsupported(&format!("{}(DISTINCT ...)", name.to_uppercase()), "6.1", &ast.place));
+        }
+        let (function, order) = self.ordered(function, call, ast, clause)?;
+        let (argument, ty) = if is_percentile(function) {
+            // The argument is what is ordered by.
+            (Some(order[0].0.expr.clone()), order[0].0.ty)
+        } else {
+            self.argument(function, call, ast, clause)?
+        };
+        if !is_percentile(function) {
+            self.check_argument(function, call, ty)?;
+        }
+        let as_text = matches!(function, Aggregate::Min | Aggregate::Max)
+            && matches!(argument, Some(Expr::Cast { to: Type::Text, .. }));
+        let ty = match function {
+            Aggregate::Count => Some(Type::Bigint),
+            Aggregate::Avg | Aggregate::Var | Aggregate::VarP | Aggregate::Stdev | Aggregate::StdevP => {
+                Some(Type::Float)
+            }
+            Aggregate::PercentileCont(_) => Some(Type::Float),
+            Aggregate::Sum => ty.filter(|ty| matches!(ty, Type::Bigint | Type::Float)),
+            Aggregate::Min | Aggregate::Max => ty.filter(|ty| *ty != Type::Text || as_text),
+            Aggregate::Collect | Aggregate::CollectTop(_) => Some(Type::Array),
+            Aggregate::TopOne | Aggregate::PercentileDisc(_) => ty,
+        };
+        let order = order.into_iter().map(|(typed, descending)| (typed.expr, descending)).collect();
+        Ok((AggregateCall { function, argument, distinct: call.distinct, as_text, order }, ty))
+    }
+
+    /// The number in front and the ORDER BY behind: of COLLECTTOP, TOPONE and the percentiles.
+    fn ordered(
+        &mut self,
+        function: Aggregate,
+        call: &Call,
+        ast: &Ast,
+        clause: Clause,
+    ) -> Result<(Aggregate, Vec<(Typed, bool)>), QueryError> {
+        if !is_ordered(function) {
+            return Ok((function, Vec::new()));
+        }
+        let name = call.name.to_uppercase();
+        let Some(over) = call.over.as_ref().filter(|over| !over.order.is_empty()) else {
+            let message = format!("{name} needs OVER (ORDER BY ...) (rule 6.1)");
+            let error = fail(codes::NO_ORDER, &ast.place, "no order", message);
+            return Err(error.help("write OVER (ORDER BY x DESC)"));
+        };
+        let function = match function {
+            Aggregate::CollectTop(_) => Aggregate::CollectTop(top_count(call, ast)?),
+            Aggregate::PercentileCont(_) => Aggregate::PercentileCont(share(call, ast)?),
+            Aggregate::PercentileDisc(_) => Aggregate::PercentileDisc(share(call, ast)?),
+            other => other,
+        };
+        if is_percentile(function)
+            && let Some((second, _)) = over.order.get(1)
+        {
+            let message = format!("{name} orders by one expression (rule 6.1)");
+            return Err(fail(codes::BAD_ARGUMENTS, &second.place, "one too many", message));
+        }
+        let mut order = Vec::new();
+        for (key, descending) in &over.order {
+            let typed = self.value(key, clause)?;
+            let number = types::numeric(typed.ty);
+            if !(number || typed.ty == Some(Type::Datetime) && !is_percentile(function)) {
+                return Err(mismatch(
+                    &key.place,
+                    typed.ty,
+                    &format!("{name} orders numbers and datetimes (rule 6.1)"),
+                ));
+            }
+            order.push((typed, *descending));
+        }
+        Ok((function, order))
     }
 
     fn check_place(&self, name: &str, ast: &Ast, clause: Clause) -> Result<(), QueryError> {
@@ -82,29 +177,27 @@ impl Scope<'_> {
         Err(fail(codes::AGGREGATE_PLACE, &ast.place, "no group yet", message).help(help))
     }
 
-    /// The argument; none for COUNT(*) and COUNT(stream).
+    /// The argument; none for COUNT(*) and COUNT(stream), the whole event for COLLECT() and its like.
     fn argument(
         &mut self,
         function: Aggregate,
         call: &Call,
         ast: &Ast,
+        clause: Clause,
     ) -> Result<(Option<Expr>, Ty), QueryError> {
         if call.star && function == Aggregate::Count && !call.distinct {
             return Ok((None, None));
         }
-        self.count_arguments(call, ast, 1, 1)?;
-        let arg = &call.args[0];
-        if call.distinct && function != Aggregate::Count {
-            return Err(unsupported(
-                &format!("{}(DISTINCT ...)", call.name.to_uppercase()),
-                "6.1",
-                &ast.place,
-            ));
-        }
+        let before = usize::from(matches!(function, Aggregate::CollectTop(_)));
+        let collects = matches!(function, Aggregate::Collect | Aggregate::CollectTop(_) | Aggregate::TopOne);
+        self.count_arguments(call, ast, if collects { before } else { 1 }, before + 1)?;
+        let Some(arg) = call.args.get(before) else {
+            return Ok((Some(self.whole_row(ast)?), Some(Type::Record)));
+        };
         if function == Aggregate::Count
             && let Some(side) = self.side_of(arg)
         {
-            if self.sides.len() > 1 {
+            if self.streams() > 1 || !self.is_stream(side) {
                 return Err(unsupported("COUNT of one side of a join", "6.1", &arg.place)
                     .help("count a column of that side that is never NULL"));
             }
@@ -113,28 +206,42 @@ impl Scope<'_> {
             }
             return Ok((Some(self.whole_event(side, arg)?), None));
         }
-        let typed = self.value(arg, Clause::Aggregate)?;
+        let typed = self.value(arg, clause)?;
         Ok((Some(typed.expr), typed.ty))
     }
 
-    /// The whole event of a side as a record, for COUNT(DISTINCT stream) and LAG(*).
+    /// The whole event of a side as a record, for COLLECT(), COUNT(DISTINCT stream) and LAG(*).
     pub(super) fn whole_event(&mut self, side: usize, place: &Ast) -> Result<Expr, QueryError> {
         match &self.sides[side].rows {
             Rows::Stream { .. } => Ok(Expr::Column(self.source_column(side, SourceColumn::Payload)?)),
             Rows::Step { relation, symbols } => match relation.shown.as_slice() {
                 [only] if only.open => Ok(Expr::Column(symbols[only.column])),
-                _ => Err(unsupported("the whole row of a step with columns of its own", "6.1", &place.place)
-                    .help("name a column instead")),
+                shown if shown.iter().all(|s| !s.open) => {
+                    let member = |s: &super::Shown| (s.name.clone(), Expr::Column(symbols[s.column]));
+                    Ok(Expr::Record(shown.iter().map(member).collect()))
+                }
+                _ => {
+                    let what = "the whole row of a step that has a star beside columns of its own";
+                    let error = unsupported(what, "6.1", &place.place);
+                    Err(error.help("name the columns in the step, or one column here"))
+                }
             },
+            Rows::Reference { .. } | Rows::Apply { .. } => {
+                let error = unsupported("the whole row of reference data or of APPLY", "6.1", &place.place);
+                Err(error.help("name a column instead"))
+            }
         }
     }
 
     fn check_argument(&self, function: Aggregate, call: &Call, ty: Ty) -> Result<(), QueryError> {
         let Some(place) = call.args.first().map(|arg| &arg.place) else { return Ok(()) };
         let fits = match function {
-            Aggregate::Count => true,
             Aggregate::Sum | Aggregate::Avg => types::numeric(ty) || ty == Some(Type::Text),
+            Aggregate::Var | Aggregate::VarP | Aggregate::Stdev | Aggregate::StdevP => {
+                types::numeric(ty) || ty == Some(Type::Text)
+            }
             Aggregate::Min | Aggregate::Max => !matches!(ty, Some(Type::Record | Type::Array)),
+            _ => true,
         };
         if fits {
             Ok(())
@@ -142,4 +249,34 @@ impl Scope<'_> {
             Err(mismatch(place, ty, &format!("{} takes numbers (rule 6.1)", call.name)))
         }
     }
+}
+
+/// The number of COLLECTTOP.
+fn top_count(call: &Call, ast: &Ast) -> Result<u32, QueryError> {
+    let count = match call.args.first().map(|arg| &arg.kind) {
+        Some(Kind::Integer(n)) => u32::try_from(*n).ok().filter(|n| *n >= 1),
+        _ => None,
+    };
+    count.ok_or_else(|| {
+        let place = call.args.first().map_or(&ast.place, |arg| &arg.place);
+        let message = "COLLECTTOP takes a whole constant of at least 1 first (rule 6.1)";
+        fail(codes::BAD_ARGUMENTS, place, "no such constant", message)
+    })
+}
+
+/// The share of a percentile.
+fn share(call: &Call, ast: &Ast) -> Result<f64, QueryError> {
+    let share = match call.args.as_slice() {
+        [only] => match only.kind {
+            Kind::Integer(n) => Some(n as f64),
+            Kind::Decimal(float, _) => Some(float),
+            _ => None,
+        },
+        _ => None,
+    };
+    share.filter(|share| (0.0..=1.0).contains(share)).map(|share| share + 0.0).ok_or_else(|| {
+        let place = call.args.first().map_or(&ast.place, |arg| &arg.place);
+        let message = format!("{} takes one constant from 0 to 1 (rule 6.1)", call.name.to_uppercase());
+        fail(codes::BAD_ARGUMENTS, place, "no such constant", message)
+    })
 }

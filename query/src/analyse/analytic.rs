@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::aggregate;
 use super::scope::{self, Clause, Scope, Symbol, Typed};
 use super::types::{self, Ty};
 use super::window;
@@ -13,7 +14,7 @@ use crate::codes::{self, fail};
 use crate::error::QueryError;
 use crate::expr::{Expr, Predicate};
 use crate::parse::ast::{Ast, Call, Kind, Over};
-use crate::plan::{IsFirst, Lag, Last, Op};
+use crate::plan::{self, Aggregate, IsFirst, Lag, Last, Op};
 use crate::time::Span;
 use crate::value::{Type, Value};
 
@@ -47,8 +48,11 @@ impl Scope<'_> {
                 format!("{name} takes no DISTINCT"),
             ));
         }
-        let (op, ty) =
-            if name == "ISFIRST" { self.is_first(call, ast)? } else { self.looks_back(&name, call, ast)? };
+        let (op, ty) = match name.as_str() {
+            "ISFIRST" => self.is_first(call, ast)?,
+            "LAG" | "LAST" => self.looks_back(&name, call, ast)?,
+            _ => self.over_aggregate(&name, call, ast)?,
+        };
         let side = self.side_for(&op, &name, ast)?;
         let op = self.partitioned(op, side);
         if let Some(same) = self.sides[side].analytics.iter().find(|have| have.op == op) {
@@ -96,6 +100,31 @@ impl Scope<'_> {
         Ok((op, ty))
     }
 
+    /// An aggregate with OVER (rule 6.2).
+    fn over_aggregate(&mut self, name: &str, call: &Call, ast: &Ast) -> Result<(Op, Ty), QueryError> {
+        let over = call.over.as_ref().expect("the caller has seen it");
+        let Some((_, place)) = &over.limit else {
+            let message = format!("{name} OVER needs LIMIT DURATION: how far back it may look (rule 6.2)");
+            let error = fail(codes::NO_LIMIT, &ast.place, "no limit", message);
+            return Err(error.help(format!("write {name}(...) OVER (LIMIT DURATION(hour, 1))")));
+        };
+        let function = aggregate::named(&name.to_ascii_lowercase());
+        let documented = matches!(
+            function,
+            Some(Aggregate::Count | Aggregate::Sum | Aggregate::Avg | Aggregate::Min | Aggregate::Max)
+                | Some(Aggregate::Collect | Aggregate::CollectTop(_) | Aggregate::TopOne)
+        );
+        if !documented {
+            let message = format!("{name} has no form with LIMIT DURATION (rule 6.2, A-OVER-LIST)");
+            let error = fail(codes::NO_OVER, place, "not here", message);
+            return Err(error.help(format!("use {name} in a GROUP BY with a window")));
+        }
+        let (aggregate, ty) = self.aggregate_call(call, ast, Clause::Analytic)?;
+        let ordered = function.is_some_and(aggregate::is_ordered);
+        let (partition, when) = self.over(over, if ordered { "" } else { name })?;
+        Ok((Op::Over(plan::Over { call: aggregate, partition, limit: limit(over)?, when }), ty))
+    }
+
     fn default_of(&mut self, name: &str, argument: &Typed, default: &Ast) -> Result<Expr, QueryError> {
         let typed = self.value(default, Clause::Analytic)?;
         if let (Some(have), Some(want)) = (typed.ty, argument.ty)
@@ -108,8 +137,9 @@ impl Scope<'_> {
         Ok(typed.expr)
     }
 
-    fn whole_row(&mut self, ast: &Ast) -> Result<Expr, QueryError> {
-        if self.sides.len() > 1 {
+    /// The whole event at hand, where there is one stream.
+    pub(super) fn whole_row(&mut self, ast: &Ast) -> Result<Expr, QueryError> {
+        if self.streams() > 1 {
             return Err(two_sides("a `*`", &ast.place));
         }
         self.whole_event(0, ast)
@@ -132,8 +162,9 @@ impl Scope<'_> {
         Ok((Op::IsFirst(IsFirst { interval, partition, when }), Some(Type::Bigint)))
     }
 
+    /// PARTITION BY and WHEN; ORDER BY is refused, in the name of the function, unless that is empty.
     fn over(&mut self, over: &Over, name: &str) -> Result<(Vec<Expr>, Option<Predicate>), QueryError> {
-        if let Some(order) = over.order.first() {
+        if let Some((order, _)) = over.order.first().filter(|_| !name.is_empty()) {
             let message =
                 format!("{name} takes no ORDER BY: events are in the order of their timestamps (section 7)");
             return Err(fail(codes::BAD_ARGUMENTS, &order.place, "not here", message));
@@ -159,7 +190,8 @@ impl Scope<'_> {
         sides.sort_unstable();
         sides.dedup();
         match sides.as_slice() {
-            [one] => Ok(*one),
+            [one] if self.is_stream(*one) => Ok(*one),
+            [] if self.streams() == 1 => Ok(0),
             [] => Err(two_sides(&format!("{name} without a column"), &ast.place)
                 .help("name a column of one side, as in PARTITION BY a.id; or compute it in a step of WITH")),
             _ => Err(two_sides(name, &ast.place)
@@ -173,6 +205,7 @@ impl Scope<'_> {
             Op::Lag(lag) => &mut lag.partition,
             Op::Last(last) => &mut last.partition,
             Op::IsFirst(first) => &mut first.partition,
+            Op::Over(over) => &mut over.partition,
             _ => return op,
         };
         if let Some(key) = &self.sides[side].key
@@ -204,7 +237,12 @@ fn lag_offset(ast: &Ast) -> Result<u32, QueryError> {
 /// LIMIT DURATION(unit, n)
 fn limit(over: &Over) -> Result<Span, QueryError> {
     let (args, place) = over.limit.as_ref().expect("the caller has seen it");
-    match args.as_slice() {
+    limit_of(args, place)
+}
+
+/// The arguments of a LIMIT DURATION and its place as a span.
+pub(super) fn limit_of(args: &[Ast], place: &Range<usize>) -> Result<Span, QueryError> {
+    match args {
         [unit, number] => window::length(unit, number, false, codes::LIMIT_DURATION),
         _ => {
             let message = "LIMIT DURATION takes a unit and a number (section 7)";
@@ -217,6 +255,6 @@ fn limit(over: &Over) -> Result<Span, QueryError> {
 fn symbols(op: &Op) -> Vec<Symbol> {
     let mut found = Vec::new();
     let mut op = op.clone();
-    super::select::columns_mut(&mut op, &mut |symbol| found.push(*symbol));
+    super::assemble::columns_mut(&mut op, &mut |symbol| found.push(*symbol));
     found
 }

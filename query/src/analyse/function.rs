@@ -16,53 +16,7 @@ use crate::value::Type;
 
 /// Functions of the language that are not supported yet, with their rule.
 const LATER: &[(&str, &str)] = &[
-    ("square", "10"),
-    ("sqrt", "10"),
-    ("power", "10"),
-    ("exp", "10"),
-    ("round", "10"),
-    ("charindex", "10"),
-    ("concat_ws", "10"),
-    ("left", "10"),
-    ("right", "10"),
-    ("substring", "10"),
-    ("stuff", "10"),
-    ("replace", "10"),
-    ("translate", "10"),
-    ("replicate", "10"),
-    ("space", "10"),
-    ("nchar", "10"),
-    ("unicode", "10"),
-    ("reverse", "10"),
-    ("trim", "10"),
-    ("ltrim", "10"),
-    ("rtrim", "10"),
-    ("patindex", "10"),
-    ("regexmatch", "10"),
-    ("json_parse", "10"),
-    ("getrecordpropertyvalue", "10"),
-    ("getarrayelement", "10"),
-    ("getarraylength", "10"),
-    ("getarrayelements", "5.10"),
-    ("getrecordproperties", "5.10"),
-    ("createpoint", "10"),
-    ("createlinestring", "10"),
-    ("createpolygon", "10"),
-    ("st_distance", "10"),
-    ("st_within", "10"),
-    ("st_overlaps", "10"),
-    ("st_intersects", "10"),
     ("getmetadatapropertyvalue", "10"),
-    ("var", "6.1"),
-    ("varp", "6.1"),
-    ("stdev", "6.1"),
-    ("stdevp", "6.1"),
-    ("percentile_cont", "6.1"),
-    ("percentile_disc", "6.1"),
-    ("collect", "6.1"),
-    ("collecttop", "6.1"),
-    ("topone", "6.1"),
-    ("system.window", "4.11"),
     ("anomalydetection_spikeanddip", "7.5"),
     ("anomalydetection_changepoint", "7.5"),
 ];
@@ -81,6 +35,13 @@ impl Scope<'_> {
             return Err(error);
         }
         refuse_later(&name, call)?;
+        if super::apply::named(&name).is_some() {
+            let message = format!("{} stands behind CROSS APPLY or OUTER APPLY (rule 5.10)", call.name);
+            let error = fail(codes::APPLY_PLACE, &ast.place, "not here", message);
+            return Err(
+                error.help(format!("write FROM stream AS s CROSS APPLY {}(s.column) AS x", call.name))
+            );
+        }
         if call.star || call.distinct || call.over.is_some() {
             let message = format!("{} takes neither `*` nor DISTINCT nor OVER (section 10)", call.name);
             return Err(fail(codes::BAD_ARGUMENTS, &ast.place, "scalar function", message));
@@ -88,25 +49,22 @@ impl Scope<'_> {
         if let Some(function) = dated(&name) {
             return self.date_function(function, call, ast, clause);
         }
-        let Some((function, least, most)) = plain(&name) else {
+        let Some((function, takes, least)) = plain(&name) else {
             let message = format!("there is no function {} (section 10)", call.name);
             return Err(fail(codes::UNKNOWN_FUNCTION, &call.name_place, "unknown function", message));
         };
+        let most = if takes.ends_with("*") { usize::MAX } else { takes.len() };
         self.count_arguments(call, ast, least, most)?;
         let args = call.args.iter().map(|arg| self.value(arg, clause)).collect::<Result<Vec<_>, _>>()?;
-        for (arg, place) in args.iter().zip(call.args.iter().map(|a| &a.place)) {
-            let (fits, needs) = match function {
-                Function::Abs | Function::Ceiling | Function::Floor | Function::Sign => {
-                    (types::numeric(arg.ty), "a number")
-                }
-                Function::Len | Function::Upper | Function::Lower | Function::Concat => {
-                    (types::text(arg.ty), "text")
-                }
-                Function::DateTimeFromParts => (types::numeric(arg.ty), "numbers"),
-                _ => (true, ""),
-            };
-            if !fits {
-                return Err(mismatch(place, arg.ty, &format!("{} takes {needs} (section 10)", call.name)));
+        let takes = takes.trim_end_matches('*').as_bytes();
+        for (index, (arg, ast)) in args.iter().zip(&call.args).enumerate() {
+            let wanted = takes.get(index).or(takes.last()).copied().unwrap_or(b'.');
+            if let Some(needs) = lacks(wanted, arg.ty) {
+                return Err(mismatch(
+                    &ast.place,
+                    arg.ty,
+                    &format!("{} takes {needs} (section 10)", call.name),
+                ));
             }
         }
         let ty = result(function, &args);
@@ -144,7 +102,7 @@ impl Scope<'_> {
             let side = if matches!(function, Function::DateDiff(_)) { self.side_of(arg) } else { None };
             let typed = match side {
                 Some(side) if !self.is_grouped(clause) && clause != Clause::TimestampBy => {
-                    self.timestamp_of(side)?
+                    self.timestamp_of(side, arg)?
                 }
                 _ => self.value(arg, clause)?,
             };
@@ -222,34 +180,97 @@ fn dated(name: &str) -> Option<Dated> {
     })
 }
 
-fn plain(name: &str) -> Option<(Function, usize, usize)> {
+/// What an argument must be, if a value of the static type can never be it: `n` a number, `t` text, `d` a
+/// datetime, `a` an array, `r` a record, `g` a shape (GeoJSON or WKT), `.` anything.
+fn lacks(wanted: u8, ty: Ty) -> Option<&'static str> {
+    let (fits, needs) = match wanted {
+        b'n' => (types::numeric(ty), "a number"),
+        b't' => (types::text(ty), "text"),
+        b'a' => (ty.is_none_or(|ty| ty == Type::Array), "an array"),
+        b'r' => (ty.is_none_or(|ty| ty == Type::Record), "a record"),
+        b'g' => {
+            (ty.is_none_or(|ty| matches!(ty, Type::Record | Type::Text)), "a record or text with a shape")
+        }
+        _ => (true, ""),
+    };
+    (!fits).then_some(needs)
+}
+
+/// A function, what its arguments are (see [`lacks`]; with `*` the last repeats), and how many it needs.
+fn plain(name: &str) -> Option<(Function, &'static str, usize)> {
     Some(match name {
-        "datetimefromparts" => (Function::DateTimeFromParts, 7, 7),
-        "coalesce" => (Function::Coalesce, 1, usize::MAX),
-        "nullif" => (Function::NullIf, 2, 2),
-        "gettype" => (Function::GetType, 1, 1),
-        "abs" => (Function::Abs, 1, 1),
-        "ceiling" => (Function::Ceiling, 1, 1),
-        "floor" => (Function::Floor, 1, 1),
-        "sign" => (Function::Sign, 1, 1),
-        "len" => (Function::Len, 1, 1),
-        "upper" => (Function::Upper, 1, 1),
-        "lower" => (Function::Lower, 1, 1),
-        "concat" => (Function::Concat, 1, usize::MAX),
+        "datetimefromparts" => (Function::DateTimeFromParts, "nnnnnnn", 7),
+        "coalesce" => (Function::Coalesce, ".*", 1),
+        "nullif" => (Function::NullIf, "..", 2),
+        "gettype" => (Function::GetType, ".", 1),
+        "abs" => (Function::Abs, "n", 1),
+        "ceiling" => (Function::Ceiling, "n", 1),
+        "floor" => (Function::Floor, "n", 1),
+        "sign" => (Function::Sign, "n", 1),
+        "square" => (Function::Square, "n", 1),
+        "sqrt" => (Function::Sqrt, "n", 1),
+        "power" => (Function::Power, "nn", 2),
+        "exp" => (Function::Exp, "n", 1),
+        "round" => (Function::Round, "nn", 2),
+        "len" => (Function::Len, "t", 1),
+        "upper" => (Function::Upper, "t", 1),
+        "lower" => (Function::Lower, "t", 1),
+        "concat" => (Function::Concat, "t*", 1),
+        "concat_ws" => (Function::ConcatWs, "tt*", 2),
+        "charindex" => (Function::CharIndex, "ttn", 2),
+        "patindex" => (Function::PatIndex, "tt", 2),
+        "substring" => (Function::Substring, "tnn", 3),
+        "left" => (Function::Left, "tn", 2),
+        "right" => (Function::Right, "tn", 2),
+        "stuff" => (Function::Stuff, "tnnt", 4),
+        "replace" => (Function::Replace, "ttt", 3),
+        "translate" => (Function::Translate, "ttt", 3),
+        "replicate" => (Function::Replicate, "tn", 2),
+        "space" => (Function::Space, "n", 1),
+        "nchar" => (Function::NChar, "n", 1),
+        "unicode" => (Function::Unicode, "t", 1),
+        "reverse" => (Function::Reverse, "t", 1),
+        "trim" => (Function::Trim, "t", 1),
+        "ltrim" => (Function::LTrim, "t", 1),
+        "rtrim" => (Function::RTrim, "t", 1),
+        "regexmatch" => (Function::RegexMatch, "tt", 2),
+        "json_parse" => (Function::JsonParse, "t", 1),
+        "getrecordpropertyvalue" => (Function::GetRecordPropertyValue, "rt", 2),
+        "getarrayelement" => (Function::GetArrayElement, "an", 2),
+        "getarraylength" => (Function::GetArrayLength, "a", 1),
+        "createpoint" => (Function::CreatePoint, "nn", 2),
+        "createlinestring" => (Function::CreateLineString, "gg*", 2),
+        "createpolygon" => (Function::CreatePolygon, "ggg*", 3),
+        "st_distance" => (Function::StDistance, "gg", 2),
+        "st_within" => (Function::StWithin, "gg", 2),
+        "st_overlaps" => (Function::StOverlaps, "gg", 2),
+        "st_intersects" => (Function::StIntersects, "gg", 2),
         _ => return None,
     })
 }
 
+/// What a function gives where it does not give NULL.
 fn result(function: Function, args: &[Typed]) -> Ty {
+    use Function as F;
     match function {
-        Function::DateDiff(_) | Function::DatePart(_) | Function::Len => Some(Type::Bigint),
-        Function::DateAdd(_) | Function::DateTimeFromParts => Some(Type::Datetime),
-        Function::DateName(_) | Function::GetType | Function::Upper | Function::Lower | Function::Concat => {
+        F::DateDiff(_) | F::DatePart(_) | F::Len | F::CharIndex | F::PatIndex | F::Unicode => {
+            Some(Type::Bigint)
+        }
+        F::RegexMatch | F::GetArrayLength | F::StWithin | F::StOverlaps | F::StIntersects => {
+            Some(Type::Bigint)
+        }
+        F::DateAdd(_) | F::DateTimeFromParts => Some(Type::Datetime),
+        F::DateName(_) | F::GetType | F::Upper | F::Lower | F::Concat | F::ConcatWs => Some(Type::Text),
+        F::Substring | F::Left | F::Right | F::Stuff | F::Replace | F::Translate | F::Replicate => {
             Some(Type::Text)
         }
-        Function::NullIf => args[0].ty,
-        Function::Coalesce => args[0].ty.filter(|ty| args.iter().all(|arg| arg.ty == Some(*ty))),
-        Function::Abs | Function::Ceiling | Function::Floor | Function::Sign => {
+        F::Space | F::NChar | F::Reverse | F::Trim | F::LTrim | F::RTrim => Some(Type::Text),
+        F::Square | F::Sqrt | F::Exp | F::StDistance => Some(Type::Float),
+        F::JsonParse | F::CreatePoint | F::CreateLineString | F::CreatePolygon => Some(Type::Record),
+        F::GetRecordPropertyValue | F::GetArrayElement => None,
+        F::NullIf => args[0].ty,
+        F::Coalesce => args[0].ty.filter(|ty| args.iter().all(|arg| arg.ty == Some(*ty))),
+        F::Abs | F::Ceiling | F::Floor | F::Sign | F::Power | F::Round => {
             args[0].ty.filter(|ty| *ty != Type::Bit)
         }
     }

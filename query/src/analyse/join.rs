@@ -6,19 +6,26 @@
 
 use std::ops::Range;
 
-use super::scope::{Clause, Scope, Symbol};
-use crate::codes::{self, fail, unsupported};
+use super::scope::{Clause, Rows, Scope, Symbol};
+use crate::codes::{self, fail};
 use crate::error::QueryError;
 use crate::expr::{CompareOp, Expr, Function, Predicate};
 use crate::parse::ast::{Ast, JoinClause, Kind};
-use crate::plan::{Bound, Join};
+use crate::plan::{Apply, Bound, Join, ReferenceJoin};
 use crate::time::{Span, Unit};
 use crate::value::Value;
 
-/// A join over symbols, with its place.
+/// What stands behind the first input, over symbols; its side is the one of the same place.
 pub(super) struct Joined {
-    pub(super) join: Join,
+    pub(super) what: Beside,
     pub(super) place: Range<usize>,
+}
+
+/// What one side is combined by with those left of it.
+pub(super) enum Beside {
+    Stream(Join),
+    Reference(ReferenceJoin),
+    Apply(Apply),
 }
 
 /// `DATEDIFF(unit, left, right)` within `low..=high`, each end perhaps open.
@@ -51,8 +58,27 @@ impl Scope<'_> {
         }
         let bound = self.choose(&candidates, clause)?;
         self.check_partition(&equal, right, &clause.on)?;
+        self.check_substreams(&equal, right, &clause.on)?;
         let join = Join { left_outer: clause.left_outer, on, bound, equal, left_columns: 0 };
-        self.joins.push(Joined { join, place: clause.place.clone() });
+        self.joins.push(Joined { what: Beside::Stream(join), place: clause.place.clone() });
+        Ok(())
+    }
+
+    /// A JOIN of reference data (rule 8.7), whose side was added last. Its columns are not all known yet.
+    pub(super) fn reference_join(&mut self, clause: &JoinClause) -> Result<(), QueryError> {
+        let right = self.sides.len() - 1;
+        let on = self.predicate(&clause.on, Clause::Beside)?;
+        let parts: Vec<&Predicate> = match &on {
+            Predicate::And(parts) => parts.iter().collect(),
+            other => vec![other],
+        };
+        let equal = parts.into_iter().filter_map(|part| self.equates(part, right)).collect();
+        let Rows::Reference { reference, .. } = self.sides[right].rows else {
+            unreachable!("the caller has added reference data");
+        };
+        let (left_outer, columns, left_columns) = (clause.left_outer, Vec::new(), 0);
+        let join = ReferenceJoin { reference, columns, left_outer, on, equal, left_columns };
+        self.joins.push(Joined { what: Beside::Reference(join), place: clause.place.clone() });
         Ok(())
     }
 
@@ -181,8 +207,26 @@ impl Scope<'_> {
             let message = "the join is not bounded in time: DATEDIFF must compare the aliases with constants (rule 8.1)";
             return fail(codes::UNBOUNDED_JOIN, &bound_place(&clause.on), "no bound", message).help(help);
         }
-        let error = unsupported("a join without DATEDIFF, which joins reference data,", "8.7", &clause.place);
-        error.help(format!("to join a stream: {help}"))
+        let name = self.sides.last().map_or("it", |side| side.name.as_str());
+        let message = format!(
+            "a join of streams is bounded in time by DATEDIFF (rule 8.1); without it {name} would be reference data (rule 8.7)"
+        );
+        let error = fail(codes::UNBOUNDED_JOIN, &clause.place, "no bound", message);
+        error.help(format!("{help}; or declare the input as reference data"))
+    }
+
+    /// Substreams are joined inside themselves (rule 3.9).
+    fn check_substreams(&self, equal: &[(Expr, Expr)], right: usize, on: &Ast) -> Result<(), QueryError> {
+        let lefts: Vec<&Expr> = self.sides[..right].iter().flat_map(|s| s.over.iter().flatten()).collect();
+        let rights: Vec<&Option<Expr>> = self.sides[right].over.iter().collect();
+        let joined = |key: &&Option<Expr>| {
+            key.as_ref().is_some_and(|key| equal.iter().any(|(l, r)| r == key && lefts.contains(&l)))
+        };
+        if rights.iter().all(joined) {
+            return Ok(());
+        }
+        let message = "the columns of TIMESTAMP BY ... OVER must be equated in ON (rule 3.9)";
+        Err(fail(codes::SUBSTREAMS, &on.place, "substreams not equated", message))
     }
 
     /// Partitioned inputs are joined inside their partitions (rule 8.6).

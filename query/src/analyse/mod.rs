@@ -8,9 +8,12 @@
 
 mod aggregate;
 mod analytic;
+mod apply;
+mod assemble;
 mod function;
 mod group;
 mod join;
+mod recognize;
 mod scalar;
 mod scope;
 mod select;
@@ -20,10 +23,10 @@ mod window;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::codes::{self, fail};
+use crate::codes::{self, fail, unsupported};
 use crate::error::QueryError;
 use crate::expr::Expr;
-use crate::parse::ast::{Name, Query, Script};
+use crate::parse::ast::{Ast, From, JoinClause, Kind, Name, Query, Script, Table};
 use crate::parse::parse;
 use crate::plan::{Input, Item, Node, NodeId, Op, Output, Plan, Project};
 use crate::value::Type;
@@ -34,21 +37,46 @@ const PARTS_MAX: usize = 200_000;
 /// Most columns of one SELECT list, and most read of one stream: lists of names are walked.
 const COLUMNS_MAX: usize = 4_096;
 
-/// Analyses a query.
-///
-/// `inputs`: `Some` lists the declared streams; the plan's inputs are exactly these, in this order, and
-/// FROM may name no other. With `None` every name is accepted and collected in order of first mention.
+/// What the world around a query declares.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Declared<'a> {
+    /// The streams: the plan's inputs are exactly these, in this order, and FROM may name no other. With
+    /// `None` every name is accepted, and the inputs stand in order of first mention.
+    pub inputs: Option<&'a [String]>,
+    /// The reference data: the plan's references are exactly these, in this order, and only these are
+    /// joined without a bound in time. With `None` whatever is joined without DATEDIFF, and is neither a
+    /// step nor a declared stream, is reference data, in order of first mention.
+    pub references: Option<&'a [String]>,
+}
+
+/// Analyses a query: [`analyse_with`] where reference data is not declared.
 ///
 /// # Errors
 /// The first thing found that keeps the query from running; [`crate::codes`] lists the kinds.
 pub fn analyse(text: &str, inputs: Option<&[String]>) -> Result<Plan, QueryError> {
+    analyse_with(text, &Declared { inputs, references: None })
+}
+
+/// Analyses a query among declared streams and reference data.
+///
+/// # Errors
+/// The first thing found that keeps the query from running; [`crate::codes`] lists the kinds.
+pub fn analyse_with(text: &str, declared: &Declared<'_>) -> Result<Plan, QueryError> {
     let script = parse(text)?;
+    let list = |names: Option<&[String]>| {
+        names.unwrap_or_default().iter().map(|n| Input { name: n.as_str().into() }).collect()
+    };
     let mut builder = Builder {
         text: text.into(),
-        inputs: inputs.unwrap_or_default().iter().map(|n| Input { name: n.as_str().into() }).collect(),
-        declared: inputs.is_some(),
+        inputs: list(declared.inputs),
+        declared: declared.inputs.is_some(),
+        references: list(declared.references),
+        references_declared: declared.references.is_some(),
+        tables: Vec::new(),
+        substreams: None,
         nodes: Vec::new(),
         steps: Vec::new(),
+        step: String::new(),
         warnings: Vec::new(),
         parts: 0,
         mentions: ["partitionid", "eventenqueuedutctime", "eventprocessedutctime"]
@@ -58,6 +86,7 @@ pub fn analyse(text: &str, inputs: Option<&[String]>) -> Result<Plan, QueryError
     let mut plan = Plan {
         text: builder.text,
         inputs: builder.inputs,
+        references: builder.references,
         nodes: builder.nodes,
         outputs,
         parallel,
@@ -72,12 +101,26 @@ struct Builder {
     text: Arc<str>,
     inputs: Vec<Input>,
     declared: bool,
+    references: Vec<Input>,
+    references_declared: bool,
+    /// CREATE TABLE: the stream, its columns, and whether something reads it.
+    tables: Vec<Declaration>,
+    /// Whether the streams read so far are split into substreams: all are, or none (rule 3.9).
+    substreams: Option<bool>,
     nodes: Vec<Node>,
     steps: Vec<(String, Relation)>,
+    /// The step or output whose SELECT is being lowered.
+    step: String,
     warnings: Vec<String>,
     parts: usize,
     /// Whether the text mentions a metadata column, in the order of [`scope::METADATA`].
     mentions: [bool; 3],
+}
+
+/// A CREATE TABLE (rule 1.8).
+struct Declaration {
+    name: Name,
+    columns: Vec<(Arc<str>, Type)>,
 }
 
 /// The rows of a step, or of a branch, as its readers see them.
@@ -92,6 +135,8 @@ struct Relation {
     partition: Option<String>,
     /// Partitioned by PartitionId all the way from the sources (rule 11.4).
     parallel: bool,
+    /// The columns that name the substream of a row (rule 3.9); `None` for one that is not carried.
+    over: Vec<Option<usize>>,
 }
 
 /// A visible column, or all members of a record column whose names show only while the job runs.
@@ -105,6 +150,7 @@ struct Shown {
 
 impl Builder {
     fn script(&mut self, script: &Script) -> Result<(Vec<Output>, bool), QueryError> {
+        self.declare(&script.tables)?;
         for step in &script.steps {
             if self.steps.iter().any(|(name, _)| name.eq_ignore_ascii_case(&step.name.text)) {
                 let message = format!("there are two steps named {} (rule 5.7)", step.name.text);
@@ -139,7 +185,45 @@ impl Builder {
             parallel &= relation.parallel;
             outputs.push(Output { name: name.into(), node: relation.node });
         }
+        for table in std::mem::take(&mut self.tables) {
+            if !self.inputs.iter().any(|input| input.name.eq_ignore_ascii_case(&table.name.text)) {
+                self.warn(format!("CREATE TABLE {}: nothing reads a stream of this name", table.name.text));
+            }
+        }
         Ok((outputs, parallel))
+    }
+
+    /// CREATE TABLE (rule 1.8).
+    fn declare(&mut self, tables: &[Table]) -> Result<(), QueryError> {
+        for table in tables {
+            let name = &table.name;
+            if self.tables.iter().any(|have| have.name.text.eq_ignore_ascii_case(&name.text)) {
+                let message = format!("there are two CREATE TABLE {} (rule 1.8)", name.text);
+                return Err(fail(codes::DUPLICATE_TABLE, &name.place, "second of this name", message));
+            }
+            let mut columns: Vec<(Arc<str>, Type)> = Vec::new();
+            for (column, ty, place) in &table.columns {
+                let Some(ty) = types::named(ty) else { return Err(types::unknown(ty, place)) };
+                if columns.iter().any(|(have, _)| **have == *column.text) {
+                    let message = format!("{} has two columns {} (rule 1.8)", name.text, column.text);
+                    let label = "second of this name";
+                    return Err(fail(codes::DUPLICATE_COLUMN, &column.place, label, message));
+                }
+                columns.push((column.text.as_str().into(), ty));
+            }
+            if columns.len() > COLUMNS_MAX {
+                return Err(too_many_columns(&name.place));
+            }
+            self.tables.push(Declaration { name: name.clone(), columns });
+        }
+        Ok(())
+    }
+
+    /// The columns CREATE TABLE declares of a stream; none without one.
+    fn table_of(&self, input: usize) -> &[(Arc<str>, Type)] {
+        let name = &self.inputs[input].name;
+        let found = self.tables.iter().find(|table| table.name.text.eq_ignore_ascii_case(name));
+        found.map_or(&[], |table| &table.columns)
     }
 
     /// The rows of a step.
@@ -180,6 +264,9 @@ impl Builder {
                 mine.ty = mine.ty.filter(|ty| Some(*ty) == theirs.ty);
             }
             result.parallel &= branch.parallel;
+            if result.over != branch.over {
+                result.over.iter_mut().for_each(|key| *key = None);
+            }
             // Metadata is addressable behind a UNION only if every branch carries it at the same place.
             let carried = |h: &Shown| branch.hidden.iter().any(|o| o.name == h.name && o.column == h.column);
             result.hidden.retain(carried);
@@ -237,8 +324,53 @@ impl Builder {
         Ok(())
     }
 
+    /// Whether a join without a bound in time is meant for that name: it is reference data.
+    fn is_reference(&self, join: &JoinClause) -> bool {
+        let named = |list: &[Input]| list.iter().any(|i| i.name.eq_ignore_ascii_case(&join.from.stream.text));
+        if join.from.pattern.is_some() || self.step_named(&join.from.stream.text).is_some() {
+            return false;
+        }
+        if self.references_declared {
+            return named(&self.references);
+        }
+        let dated = |ast: &Ast| matches!(&ast.kind, Kind::Call(c) if c.name.eq_ignore_ascii_case("datediff"));
+        let stream = self.declared && named(&self.inputs);
+        !stream && !join.on.any(&mut |ast| dated(ast))
+    }
+
+    /// The index of reference data; a new one is added where none is declared.
+    fn reference(&mut self, name: &Name) -> Result<usize, QueryError> {
+        if self.tables.iter().any(|table| table.name.text.eq_ignore_ascii_case(&name.text)) {
+            let error = unsupported("CREATE TABLE of reference data", "1.8", &name.place);
+            return Err(error.help("leave it out, and convert with CAST where a type matters"));
+        }
+        let found = self.references.iter().position(|r| r.name.eq_ignore_ascii_case(&name.text));
+        if let Some(reference) = found {
+            return Ok(reference);
+        }
+        self.references.push(Input { name: name.text.as_str().into() });
+        Ok(self.references.len() - 1)
+    }
+
+    /// All streams are split into substreams, or none is (rule 3.9).
+    fn check_substreams(&mut self, from: &From) -> Result<(), QueryError> {
+        let split = !from.over.is_empty();
+        if self.substreams.is_some_and(|before| before != split) {
+            let message = "TIMESTAMP BY ... OVER stands on all inputs or on none (rule 3.9)";
+            return Err(fail(codes::SUBSTREAMS, &from.place, "unlike the one before", message));
+        }
+        self.substreams = Some(split);
+        Ok(())
+    }
+
     /// The index of a stream; a new one is added where none are declared.
     fn stream(&mut self, name: &Name) -> Result<usize, QueryError> {
+        let reference = self.references.iter().any(|r| r.name.eq_ignore_ascii_case(&name.text));
+        if self.references_declared && reference {
+            let message =
+                format!("{} is reference data: it is joined, not read by FROM (rule 8.7)", name.text);
+            return Err(fail(codes::REFERENCE_PLACE, &name.place, "reference data", message));
+        }
         let exact = self.inputs.iter().position(|i| *i.name == *name.text);
         let found =
             exact.or_else(|| self.inputs.iter().position(|i| i.name.eq_ignore_ascii_case(&name.text)));

@@ -19,6 +19,11 @@ impl Scope<'_> {
     /// An expression.
     pub(super) fn value(&mut self, ast: &Ast, clause: Clause) -> Result<Typed, QueryError> {
         self.charge(1, &ast.place)?;
+        if self.matching.is_some()
+            && let Some(term) = self.match_term(ast)?
+        {
+            return Ok(term);
+        }
         if let Some(key) = self.as_key(ast, clause) {
             return Ok(key);
         }
@@ -29,6 +34,7 @@ impl Scope<'_> {
             Kind::Decimal(float, _) => typed(Expr::Literal(Value::Float(*float)), Some(Type::Float)),
             Kind::Text(text) => typed(Expr::Literal(Value::text(text.as_str())), Some(Type::Text)),
             Kind::Timestamp => self.timestamp(&ast.place, clause),
+            Kind::WindowId => self.window_id(&ast.place, clause),
             Kind::Path(path) => {
                 if !self.is_grouped(clause) {
                     return self.path(path, clause);
@@ -217,9 +223,7 @@ impl Scope<'_> {
         clause: Clause,
     ) -> Result<Typed, QueryError> {
         let Some(to) = types::named(to) else {
-            let message = format!("there is no type {to} (rule 1.1)");
-            let help = "types are bigint, float, nvarchar(max), datetime, bit, record, array";
-            return Err(fail(codes::UNKNOWN_TYPE, place, "unknown type", message).help(help));
+            return Err(types::unknown(to, place));
         };
         let literal_null = matches!(expr.kind, Kind::Null);
         let from = self.value(expr, clause)?;

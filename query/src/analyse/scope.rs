@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use super::group::Grouping;
 use super::join::Joined;
+use super::recognize::Matching;
 use super::types::Ty;
 use super::{Builder, Relation, Shown};
 use crate::codes::{self, fail};
 use crate::error::QueryError;
-use crate::expr::Expr;
-use crate::parse::ast::{Ast, From, Kind, Name, Quote, Select, What};
+use crate::expr::{Expr, Function};
+use crate::parse::ast::{Ast, From, Kind, More, Name, Quote, Select, What};
 use crate::plan::{Op, SourceColumn};
 use crate::value::{Type, Value};
 
@@ -36,6 +37,8 @@ pub(super) enum Clause {
     TimestampBy,
     Partition,
     On,
+    /// ON of reference data, or the argument of APPLY: at the rows of the one stream so far.
+    Beside,
     Where,
     Key,
     /// Inside an aggregate.
@@ -60,6 +63,8 @@ pub(super) struct Scope<'a> {
     pub(super) joins: Vec<Joined>,
     /// While trying whether an expression is a grouping key: nothing may be asked for or remarked.
     pub(super) probing: bool,
+    /// While DEFINE and MEASURES are lowered.
+    pub(super) matching: Option<Matching>,
 }
 
 /// One stream or step of FROM and JOIN.
@@ -73,12 +78,16 @@ pub(super) struct Side {
     /// The value of the partition key.
     pub(super) key: Option<Expr>,
     pub(super) parallel: bool,
+    /// The substream its rows belong to (rule 3.9); `None` for a part that its columns do not carry.
+    pub(super) over: Vec<Option<Expr>>,
 }
 
 /// Where a side's rows come from.
 pub(super) enum Rows {
     Stream { input: usize, columns: Vec<(SourceColumn, Symbol)>, by: Option<Expr> },
     Step { relation: Relation, symbols: Vec<Symbol> },
+    Reference { reference: usize, columns: Vec<(Arc<str>, Symbol)> },
+    Apply { names: [&'static str; 2], symbols: [Symbol; 2] },
 }
 
 /// An analytic function of a side; `op` is over symbols.
@@ -90,34 +99,78 @@ pub(super) struct Analytic {
 }
 
 impl<'a> Scope<'a> {
+    /// Of a SELECT nothing of which is lowered yet.
+    pub(super) fn new(build: &'a mut Builder, select: &'a Select) -> Scope<'a> {
+        Scope {
+            build,
+            select,
+            sides: Vec::new(),
+            owners: Vec::new(),
+            group: None,
+            partition: None,
+            joins: Vec::new(),
+            probing: false,
+            matching: None,
+        }
+    }
+
     pub(super) fn symbol(&mut self, side: Option<usize>) -> Symbol {
         self.owners.push(side);
         self.owners.len() - 1
     }
 
-    /// Adds a stream or step of FROM or JOIN.
-    pub(super) fn add_side(&mut self, from: &From) -> Result<(), QueryError> {
+    /// Adds a stream, a step or reference data of FROM or JOIN.
+    pub(super) fn add_side(&mut self, from: &From, reference: bool) -> Result<(), QueryError> {
         let name = from.alias.as_ref().unwrap_or(&from.stream);
+        self.check_name(name)?;
+        let side = self.sides.len();
+        let step = match &from.pattern {
+            Some(pattern) => Some(self.build.recognized(from, pattern)?),
+            None => self.build.step_named(&from.stream.text).cloned(),
+        };
+        let parallel = step.as_ref().is_none_or(|relation| relation.parallel);
+        let mut over = Vec::new();
+        let rows = match step {
+            Some(relation) => {
+                let width = self.build.nodes[relation.node].columns.len();
+                self.charge(width, &from.place)?;
+                let symbols: Vec<Symbol> = (0..width).map(|_| self.symbol(Some(side))).collect();
+                over = relation.over.iter().map(|key| key.map(|c| Expr::Column(symbols[c]))).collect();
+                Rows::Step { relation, symbols }
+            }
+            None if reference => {
+                Rows::Reference { reference: self.build.reference(&from.stream)?, columns: Vec::new() }
+            }
+            None => Rows::Stream { input: self.build.stream(&from.stream)?, columns: Vec::new(), by: None },
+        };
+        self.push_side(name, rows, parallel, over);
+        Ok(())
+    }
+
+    pub(super) fn push_side(&mut self, name: &Name, rows: Rows, parallel: bool, over: Vec<Option<Expr>>) {
+        let name = name.text.clone();
+        let analytics = Vec::new();
+        self.sides.push(Side { name, rows, timestamp: None, analytics, key: None, parallel, over });
+    }
+
+    /// Two inputs of one SELECT have two names.
+    pub(super) fn check_name(&self, name: &Name) -> Result<(), QueryError> {
         if self.sides.iter().any(|s| s.name.eq_ignore_ascii_case(&name.text)) {
             let message = format!("two inputs of this SELECT are named {}", name.text);
             let error = fail(codes::DUPLICATE_ALIAS, &name.place, "second input of this name", message);
             return Err(error.help("give each an alias of its own: FROM stream AS a"));
         }
-        let side = self.sides.len();
-        let step = self.build.step_named(&from.stream.text).cloned();
-        let parallel = step.as_ref().is_none_or(|relation| relation.parallel);
-        let rows = match step {
-            Some(relation) => {
-                let width = self.build.nodes[relation.node].columns.len();
-                self.charge(width, &from.place)?;
-                let symbols = (0..width).map(|_| self.symbol(Some(side))).collect();
-                Rows::Step { relation, symbols }
-            }
-            None => Rows::Stream { input: self.build.stream(&from.stream)?, columns: Vec::new(), by: None },
-        };
-        let name = name.text.clone();
-        self.sides.push(Side { name, rows, timestamp: None, analytics: Vec::new(), key: None, parallel });
         Ok(())
+    }
+
+    /// Whether a side is a stream or a step: its rows have timestamps of their own.
+    pub(super) fn is_stream(&self, side: usize) -> bool {
+        matches!(self.sides[side].rows, Rows::Stream { .. } | Rows::Step { .. })
+    }
+
+    /// How many streams and steps are joined; APPLY and reference data leave timestamps alone.
+    pub(super) fn streams(&self) -> usize {
+        (0..self.sides.len()).filter(|&side| self.is_stream(side)).count()
     }
 
     /// The side of that name.
@@ -136,9 +189,14 @@ impl<'a> Scope<'a> {
 
     /// The timestamp of a side's row: the row's own where there is one side, else a column that
     /// survives the join (rules 8.2, 8.3).
-    pub(super) fn timestamp_of(&mut self, side: usize) -> Result<Typed, QueryError> {
+    pub(super) fn timestamp_of(&mut self, side: usize, place: &Ast) -> Result<Typed, QueryError> {
         let ty = Some(Type::Datetime);
-        if self.sides.len() == 1 {
+        if !self.is_stream(side) {
+            let message =
+                "reference data and the rows of APPLY have no timestamp of their own (rules 5.10, 8.7)";
+            return Err(fail(codes::REFERENCE_PLACE, &place.place, "no stream", message));
+        }
+        if self.streams() == 1 {
             return Ok(Typed { expr: Expr::Timestamp, ty });
         }
         if let Some(symbol) = self.sides[side].timestamp {
@@ -147,7 +205,7 @@ impl<'a> Scope<'a> {
         let symbol = match &self.sides[side].rows {
             Rows::Stream { .. } => self.source_column(side, SourceColumn::Timestamp)?,
             Rows::Step { .. } if self.probing => return Err(not_a_key()),
-            Rows::Step { .. } => self.symbol(Some(side)),
+            _ => self.symbol(Some(side)),
         };
         self.sides[side].timestamp = Some(symbol);
         Ok(Typed { expr: Expr::Column(symbol), ty })
@@ -196,8 +254,20 @@ impl<'a> Scope<'a> {
         if qualified.is_none() && path.len() > 1 {
             self.remark_on_stream_name(path);
         }
+        self.path_of(side, rest, path, qualified.is_none(), clause)
+    }
+
+    /// What a path means on a side; `path` is the whole one, with its alias if it has one.
+    fn path_of(
+        &mut self,
+        side: usize,
+        rest: &[Name],
+        path: &[Name],
+        unqualified: bool,
+        clause: Clause,
+    ) -> Result<Typed, QueryError> {
         let (first, members) = rest.split_first().expect("a path has a part behind its alias");
-        if qualified.is_none()
+        if unqualified
             && let [name] = path
             && let Some(typed) = self.not_a_column(side, name, clause)?
         {
@@ -205,17 +275,20 @@ impl<'a> Scope<'a> {
         }
         let mut typed = self.column(side, first)?;
         for member in members {
-            let name = Arc::from(member.text.as_str());
-            typed = Typed { expr: Expr::Member(Box::new(typed.expr), name), ty: None };
+            typed = Typed { expr: part_of(typed.expr, member), ty: None };
         }
         Ok(typed)
+    }
+
+    /// A path of the event being matched (rule 9.4).
+    pub(super) fn event_path(&mut self, path: &[Name], clause: Clause) -> Result<Typed, QueryError> {
+        self.path_of(0, path, path, false, clause)
     }
 
     /// `Lane.brand` with `FROM Lane l` is a column `Lane`, which is hardly meant.
     fn remark_on_stream_name(&mut self, path: &[Name]) {
         let select = self.select;
-        let froms = std::iter::once(&select.from).chain(select.joins.iter().map(|join| &join.from));
-        for from in froms {
+        for from in froms(select) {
             if let Some(alias) = &from.alias
                 && from.stream.text.eq_ignore_ascii_case(&path[0].text)
             {
@@ -272,6 +345,8 @@ impl<'a> Scope<'a> {
         match &self.sides[side].rows {
             Rows::Step { relation, .. } if find(relation, &name.text).is_some() => true,
             Rows::Step { relation, .. } if relation.shown.iter().all(|s| !s.open) => false,
+            Rows::Apply { names, .. } => names.iter().any(|n| n.eq_ignore_ascii_case(&name.text)),
+            Rows::Reference { .. } => self.reads(&name.text),
             _ => METADATA.iter().any(|m| m.eq_ignore_ascii_case(&name.text)) || self.reads(&name.text),
         }
     }
@@ -289,8 +364,7 @@ impl<'a> Scope<'a> {
             What::Value(ast) => Some(ast),
             _ => None,
         });
-        let froms = std::iter::once(&self.select.from).chain(self.select.joins.iter().map(|j| &j.from));
-        items.chain(froms.filter_map(|f| f.timestamp_by.as_ref())).any(|ast| ast.any(&mut test))
+        items.chain(froms(self.select).filter_map(|f| f.timestamp_by.as_ref())).any(|ast| ast.any(&mut test))
     }
 
     /// The expression behind an explicit alias of the SELECT list.
@@ -310,9 +384,14 @@ impl<'a> Scope<'a> {
         if self.sides.len() == 1 {
             return Ok(0);
         }
-        let has = |side: &Side| matches!(&side.rows, Rows::Step { relation, .. } if find(relation, &name.text).is_some());
+        let has = |side: &Side| match &side.rows {
+            Rows::Step { relation, .. } => find(relation, &name.text).is_some(),
+            Rows::Apply { names, .. } => names.iter().any(|n| n.eq_ignore_ascii_case(&name.text)),
+            Rows::Stream { .. } | Rows::Reference { .. } => false,
+        };
         let open = |side: &Side| match &side.rows {
-            Rows::Stream { .. } => true,
+            Rows::Stream { .. } | Rows::Reference { .. } => true,
+            Rows::Apply { .. } => false,
             Rows::Step { relation, .. } => relation.shown.iter().any(|s| s.open),
         };
         let having: Vec<usize> = (0..self.sides.len()).filter(|&s| has(&self.sides[s])).collect();
@@ -345,8 +424,27 @@ impl<'a> Scope<'a> {
                     SourceColumn::Arrival => Some(Type::Datetime),
                     _ => None,
                 };
+                let ty = match &wanted {
+                    SourceColumn::Member(name) => self.declared_type(side, name),
+                    _ => ty,
+                };
                 let symbol = self.source_column(side, wanted)?;
                 return Ok(Typed { expr: Expr::Column(symbol), ty });
+            }
+            Rows::Reference { .. } => {
+                let symbol = self.reference_column(side, &name.text)?;
+                return Ok(Typed { expr: Expr::Column(symbol), ty: None });
+            }
+            Rows::Apply { names, symbols } => {
+                let ty = if names[0] == "ArrayIndex" { Type::Bigint } else { Type::Text };
+                let found = names.iter().position(|n| n.eq_ignore_ascii_case(&name.text));
+                if let Some(column) = found {
+                    let ty = (column == 0).then_some(ty);
+                    return Ok(Typed { expr: Expr::Column(symbols[column]), ty });
+                }
+                let (step, names) = (self.select_name(side), names.join(" and "));
+                let message = format!("{step} has the columns {names} only (rule 5.10)");
+                return Err(fail(codes::APPLY_PLACE, &name.place, "no such column", message));
             }
         };
         let Rows::Step { relation, .. } = &self.sides[side].rows else { unreachable!("seen above") };
@@ -372,6 +470,36 @@ impl<'a> Scope<'a> {
         }
     }
 
+    /// The type CREATE TABLE gives a column, if it names it (rule 1.8).
+    fn declared_type(&self, side: usize, name: &str) -> Ty {
+        let Rows::Stream { input, .. } = &self.sides[side].rows else { return None };
+        let table = self.build.table_of(*input);
+        let exact = table.iter().find(|(column, _)| **column == *name);
+        let found = exact.or_else(|| table.iter().find(|(column, _)| column.eq_ignore_ascii_case(name)));
+        found.map(|(_, ty)| *ty)
+    }
+
+    /// A column of reference data, asked of the join if it was not yet; the empty name is the whole row.
+    pub(super) fn reference_column(&mut self, side: usize, name: &str) -> Result<Symbol, QueryError> {
+        let fresh = self.owners.len();
+        let probing = self.probing;
+        let Rows::Reference { columns, .. } = &mut self.sides[side].rows else {
+            unreachable!("only reference data is asked for its columns");
+        };
+        if let Some((_, symbol)) = columns.iter().find(|(column, _)| **column == *name) {
+            return Ok(*symbol);
+        }
+        if probing {
+            return Err(not_a_key());
+        }
+        if columns.len() >= super::COLUMNS_MAX {
+            return Err(super::too_many_columns(&self.select.place));
+        }
+        columns.push((name.into(), fresh));
+        self.owners.push(Some(side));
+        Ok(fresh)
+    }
+
     fn select_name(&self, side: usize) -> String {
         self.sides[side].name.clone()
     }
@@ -380,6 +508,26 @@ impl<'a> Scope<'a> {
         if !self.probing {
             self.build.warn(warning);
         }
+    }
+}
+
+/// FROM and the inputs of all joins.
+fn froms(select: &Select) -> impl Iterator<Item = &From> {
+    let joined = select.joins.iter().filter_map(|more| match more {
+        More::Join(join) => Some(&join.from),
+        More::Apply(_) => None,
+    });
+    std::iter::once(&select.from).chain(joined)
+}
+
+/// A member of a record, or with a whole number an element of an array (C-RECORD).
+pub(super) fn part_of(expr: Expr, member: &Name) -> Expr {
+    match member.text.parse::<i64>() {
+        Ok(index) if member.quote != Quote::None && member.text.bytes().all(|b| b.is_ascii_digit()) => {
+            let args = vec![expr, Expr::Literal(Value::Int(index))];
+            Expr::Call(Function::GetArrayElement, args)
+        }
+        _ => Expr::Member(Box::new(expr), member.text.as_str().into()),
     }
 }
 

@@ -4,6 +4,10 @@
 //! tables of C-ARITH, C-CAST and rule 6.1 as far as types go. Invariant: nothing is refused that some
 //! value of the known types could do.
 
+use std::ops::Range;
+
+use crate::codes::{self, fail};
+use crate::error::QueryError;
 use crate::expr::BinaryOp;
 use crate::value::Type;
 
@@ -89,4 +93,11 @@ pub(super) fn named(name: &str) -> Option<Type> {
         "array" => Type::Array,
         _ => return None,
     })
+}
+
+/// No type of that name (rule 1.1).
+pub(super) fn unknown(name: &str, place: &Range<usize>) -> QueryError {
+    let message = format!("there is no type {name} (rule 1.1)");
+    let help = "types are bigint, float, nvarchar(max), datetime, bit, record, array";
+    fail(codes::UNKNOWN_TYPE, place, "unknown type", message).help(help)
 }

@@ -1,4 +1,4 @@
-//! Windows and lengths of time in the text: every spelling to whole ticks (rules 4.5 to 4.8).
+//! Windows and lengths of time in the text: every spelling to whole ticks (rules 4.5 to 4.9).
 //!
 //! Knows spellings and limits, nothing of groups. Invariant: what it gives is positive (offsets aside),
 //! a whole number of ticks (A-FRACTION-SIZE) and at most seven days.
@@ -6,14 +6,89 @@
 use std::ops::Range;
 
 use super::function::unit;
-use crate::codes::{self, fail, unsupported};
+use crate::codes::{self, fail};
 use crate::error::QueryError;
 use crate::parse::ast::{Ast, Call, Kind};
 use crate::plan::Window;
 use crate::time::{Span, Unit};
 
-/// The window a GROUP BY item is, if it is one.
-pub(super) fn window(ast: &Ast) -> Result<Option<Window>, QueryError> {
+/// One window of a GROUP BY, before its expressions are lowered.
+pub(super) struct Member<'a> {
+    pub(super) window: Window,
+    /// The id that Windows() gives it.
+    pub(super) id: Option<&'a str>,
+    /// OVER (PARTITION BY ...) of a session.
+    pub(super) partition: &'a [Ast],
+    pub(super) place: &'a Range<usize>,
+}
+
+/// The windows a GROUP BY item is, if it is any; more than one only of Windows().
+pub(super) fn windows(ast: &Ast) -> Result<Option<Vec<Member<'_>>>, QueryError> {
+    match &ast.kind {
+        Kind::Call(call) if call.name.eq_ignore_ascii_case("windows") => members(call, ast).map(Some),
+        _ => Ok(window(ast)?.map(|member| vec![member])),
+    }
+}
+
+/// The members of Windows() (rule 4.11).
+fn members<'a>(call: &'a Call, ast: &'a Ast) -> Result<Vec<Member<'a>>, QueryError> {
+    if call.args.is_empty() || call.star || call.distinct || call.over.is_some() {
+        let message = "Windows() takes windows, or Window('id', window) for each (rule 4.11)";
+        return Err(fail(codes::BAD_ARGUMENTS, &ast.place, "arguments", message));
+    }
+    let mut members: Vec<Member<'a>> = Vec::new();
+    for arg in &call.args {
+        let (id, inner) = match &arg.kind {
+            Kind::Call(named) if named.name.eq_ignore_ascii_case("window") => {
+                let [id, inner] = named.args.as_slice() else {
+                    let message = "Window() takes an id and a window (rule 4.11)";
+                    return Err(fail(codes::BAD_ARGUMENTS, &arg.place, "arguments", message));
+                };
+                let Kind::Text(text) = &id.kind else {
+                    let message = "the id of a window is a text in quotes (rule 4.11)";
+                    return Err(fail(codes::WINDOW_IDS, &id.place, "no text", message));
+                };
+                (Some((text.as_str(), &id.place)), inner)
+            }
+            _ => (None, arg),
+        };
+        let nested = |name: &str| ["windows", "window"].iter().any(|w| w.eq_ignore_ascii_case(name));
+        if matches!(&inner.kind, Kind::Call(call) if nested(&call.name)) {
+            let message = "Windows() cannot stand inside Windows() (rule 4.11)";
+            let error = fail(codes::NESTED_WINDOWS, &inner.place, "nested", message);
+            return Err(error.help("list all windows in one Windows()"));
+        }
+        let member = match inner.kind {
+            Kind::Timestamp => {
+                Some(Member { window: Window::Snapshot, id: None, partition: &[], place: &inner.place })
+            }
+            _ => window(inner)?,
+        };
+        let Some(mut member) = member else {
+            let message = "a member of Windows() is a window or System.Timestamp() (rule 4.11)";
+            return Err(fail(codes::BAD_ARGUMENTS, &inner.place, "no window", message));
+        };
+        if let Some(first) = members.first()
+            && first.id.is_some() != id.is_some()
+        {
+            let message = "Windows() takes ids for all its members or for none (rule 4.11)";
+            let error = fail(codes::WINDOW_IDS, &arg.place, "unlike the first", message);
+            return Err(error.help("write Window('id', window) for each"));
+        }
+        if let Some((id, place)) = id {
+            if members.iter().any(|m| m.id.is_some_and(|have| have.to_lowercase() == id.to_lowercase())) {
+                let message = format!("two windows have the id '{id}', case ignored (rule 4.11)");
+                return Err(fail(codes::DUPLICATE_WINDOW_ID, place, "second of this id", message));
+            }
+            member.id = Some(id);
+        }
+        members.push(member);
+    }
+    Ok(members)
+}
+
+/// A single window.
+fn window(ast: &Ast) -> Result<Option<Member<'_>>, QueryError> {
     let Kind::Call(call) = &ast.kind else { return Ok(None) };
     let name = call.name.to_ascii_lowercase();
     let window = match name.as_str() {
@@ -31,13 +106,23 @@ pub(super) fn window(ast: &Ast) -> Result<Option<Window>, QueryError> {
             let [size] = lengths(call, ast, ["duration"])?;
             Window::Sliding { size: required(size, call, ast)? }
         }
-        _ => return misplaced_later(&name, &ast.place).map_or(Ok(None), Err),
+        "sessionwindow" | "session" => {
+            let [timeout, max] = lengths(call, ast, ["timeout", "maxduration"])?;
+            Window::Session { timeout: required(timeout, call, ast)?, max: required(max, call, ast)? }
+        }
+        _ => return Ok(None),
     };
+    let mut partition: &[Ast] = &[];
     if let Some(over) = &call.over {
-        let message = format!("{} takes no OVER clause (section 4)", call.name);
-        return Err(fail(codes::BAD_ARGUMENTS, &over.place, "not here", message));
+        let only_keys = over.order.is_empty() && over.limit.is_none() && over.when.is_none();
+        if !matches!(window, Window::Session { .. }) || !only_keys || over.partition.is_empty() {
+            let message = format!("{} takes no such OVER clause (section 4)", call.name);
+            let error = fail(codes::BAD_ARGUMENTS, &over.place, "not here", message);
+            return Err(error.help("a session window takes OVER (PARTITION BY key)"));
+        }
+        partition = &over.partition;
     }
-    Ok(Some(window))
+    Ok(Some(Member { window, id: None, partition, place: &ast.place }))
 }
 
 /// Most windows that an event may be in (C-PANES).
@@ -60,26 +145,20 @@ pub(super) fn misplaced(name: &str, place: &Range<usize>) -> Option<QueryError> 
     let window = matches!(
         name,
         "tumblingwindow" | "tumbling" | "hoppingwindow" | "hopping" | "slidingwindow" | "sliding"
-    );
+    ) || matches!(name, "sessionwindow" | "session" | "windows" | "window");
     if window {
         let message = "a window stands in GROUP BY and nowhere else (rule 4.1)";
         return Some(fail(codes::WINDOW_PLACE, place, "not here", message));
     }
-    misplaced_later(name, place)
-}
-
-fn misplaced_later(name: &str, place: &Range<usize>) -> Option<QueryError> {
-    Some(match name {
-        "sessionwindow" | "session" => unsupported("SessionWindow", "4.9", place),
-        "snapshotwindow" | "snapshot" => unsupported("SnapshotWindow", "4.10", place),
-        "windows" | "window" => unsupported("Windows()", "4.11", place),
-        _ => return None,
+    matches!(name, "snapshotwindow" | "snapshot").then(|| {
+        let message = "the snapshot window is written GROUP BY System.Timestamp() (rule 4.10)";
+        fail(codes::WINDOW_PLACE, place, "not in the language", message)
     })
 }
 
 fn required(span: Option<Span>, call: &Call, ast: &Ast) -> Result<Span, QueryError> {
     span.ok_or_else(|| {
-        let message = format!("{} lacks a length (rules 4.6 to 4.8)", call.name);
+        let message = format!("{} lacks a length (rules 4.6 to 4.9)", call.name);
         fail(codes::BAD_ARGUMENTS, &ast.place, "incomplete", message)
     })
 }
@@ -93,7 +172,7 @@ fn lengths<const N: usize>(
     let mut found = [None; N];
     let bad = |place: &Range<usize>, message: String| fail(codes::BAD_ARGUMENTS, place, "arguments", message);
     if call.star || call.distinct || call.args.is_empty() {
-        return Err(bad(&ast.place, format!("{} takes a unit and a size (rules 4.5 to 4.8)", call.name)));
+        return Err(bad(&ast.place, format!("{} takes a unit and a size (rules 4.5 to 4.9)", call.name)));
     }
     if !matches!(call.args[0].kind, Kind::Call(_)) {
         let unit_of = &call.args[0];
@@ -109,12 +188,13 @@ fn lengths<const N: usize>(
         let Kind::Call(part) = &arg.kind else {
             return Err(bad(
                 &arg.place,
-                "either all of Duration(), Hop(), Offset(), or a unit and numbers".to_owned(),
+                "either each length in a call of its name, such as Duration(), or a unit and numbers"
+                    .to_owned(),
             ));
         };
         let place = names.iter().position(|name| name.eq_ignore_ascii_case(&part.name));
         let Some(place) = place.filter(|&p| found[p].is_none() && part.args.len() == 2) else {
-            return Err(bad(&arg.place, format!("{} does not take this (rules 4.6 to 4.8)", call.name)));
+            return Err(bad(&arg.place, format!("{} does not take this (rules 4.6 to 4.9)", call.name)));
         };
         let offset = names[place] == "offset";
         found[place] = Some(length(&part.args[0], &part.args[1], offset, codes::LIMIT_WINDOW)?);

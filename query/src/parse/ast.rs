@@ -14,8 +14,16 @@ pub(crate) const DEPTH_MAX: usize = 96;
 
 /// A whole text.
 pub(crate) struct Script {
+    pub(crate) tables: Vec<Table>,
     pub(crate) steps: Vec<Step>,
     pub(crate) statements: Vec<Query>,
+}
+
+/// `CREATE TABLE name (column type, ...)`
+pub(crate) struct Table {
+    pub(crate) name: Name,
+    /// Column, type in lower case without blanks, place of the type.
+    pub(crate) columns: Vec<(Name, String, Range<usize>)>,
 }
 
 /// `name AS (query)` of WITH.
@@ -35,7 +43,7 @@ pub(crate) struct Select {
     pub(crate) items: Vec<Item>,
     pub(crate) into: Option<Name>,
     pub(crate) from: From,
-    pub(crate) joins: Vec<JoinClause>,
+    pub(crate) joins: Vec<More>,
     pub(crate) filter: Option<Ast>,
     pub(crate) group: Vec<Ast>,
     pub(crate) having: Option<Ast>,
@@ -62,8 +70,45 @@ pub(crate) struct From {
     pub(crate) stream: Name,
     pub(crate) alias: Option<Name>,
     pub(crate) timestamp_by: Option<Ast>,
+    /// OVER of TIMESTAMP BY: the columns that name a substream.
+    pub(crate) over: Vec<Ast>,
     pub(crate) partition: Option<Ast>,
+    pub(crate) pattern: Option<Box<Recognize>>,
     pub(crate) place: Range<usize>,
+}
+
+/// What follows the first input of FROM, in the order of the text.
+pub(crate) enum More {
+    Join(Box<JoinClause>),
+    Apply(ApplyClause),
+}
+
+/// `CROSS APPLY function(argument) [AS] alias`
+pub(crate) struct ApplyClause {
+    pub(crate) outer: bool,
+    pub(crate) call: Ast,
+    pub(crate) alias: Name,
+    pub(crate) place: Range<usize>,
+}
+
+/// MATCH_RECOGNIZE (...)
+pub(crate) struct Recognize {
+    /// The arguments of LIMIT DURATION, and its place.
+    pub(crate) limit: (Vec<Ast>, Range<usize>),
+    pub(crate) partition: Vec<Ast>,
+    pub(crate) measures: Vec<(Ast, Name)>,
+    pub(crate) pattern: Shape,
+    pub(crate) define: Vec<(Name, Ast)>,
+    pub(crate) place: Range<usize>,
+}
+
+/// A pattern of MATCH_RECOGNIZE.
+pub(crate) enum Shape {
+    Variable(Name),
+    Any,
+    Sequence(Vec<Shape>),
+    Either(Vec<Shape>),
+    Repeat(Box<Shape>, u32, Option<u32>),
 }
 
 /// `JOIN stream ON condition`
@@ -110,6 +155,8 @@ pub(crate) enum Kind {
     Path(Vec<Name>),
     /// `System.Timestamp()`
     Timestamp,
+    /// `System.Window().Id`
+    WindowId,
     Negate(Box<Ast>),
     BitNot(Box<Ast>),
     Binary(BinaryOp, Box<Ast>, Box<Ast>),
@@ -167,8 +214,8 @@ pub(crate) struct Call {
 #[derive(Clone, Debug)]
 pub(crate) struct Over {
     pub(crate) partition: Vec<Ast>,
-    /// ORDER BY, with its expressions.
-    pub(crate) order: Vec<Ast>,
+    /// ORDER BY: expressions, and whether DESC.
+    pub(crate) order: Vec<(Ast, bool)>,
     /// The arguments of LIMIT DURATION, and its place.
     pub(crate) limit: Option<(Vec<Ast>, Range<usize>)>,
     pub(crate) when: Option<Ast>,
@@ -207,6 +254,7 @@ impl Kind {
             | Kind::Decimal(..)
             | Kind::Text(_)
             | Kind::Path(_)
+            | Kind::WindowId
             | Kind::Timestamp => {}
             Kind::Negate(a) | Kind::BitNot(a) | Kind::Not(a) | Kind::IsNull(a, _) => see(a),
             Kind::Cast { expr, .. } => see(expr),
@@ -237,7 +285,7 @@ impl Kind {
                 call.args.iter().for_each(&mut *see);
                 if let Some(over) = &call.over {
                     over.partition.iter().for_each(&mut *see);
-                    over.order.iter().for_each(&mut *see);
+                    over.order.iter().for_each(|(e, _)| see(e));
                     over.limit.iter().flat_map(|(args, _)| args).for_each(&mut *see);
                     over.when.iter().for_each(see);
                 }

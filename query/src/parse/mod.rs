@@ -6,6 +6,7 @@
 
 pub(crate) mod ast;
 mod lex;
+mod recognize;
 mod scalar;
 mod statement;
 

@@ -4,6 +4,8 @@
 //! `~`. One grammar for values and conditions; which of them stands where is checked later, with better
 //! words (choice C-PREDICATE). Rules 1.9, 5.3, 5.9, 6.2, 7.
 
+use std::ops::Range;
+
 use sqlparser::tokenizer::Token;
 
 use super::ast::{Ast, Call, Kind, Name, Over};
@@ -244,7 +246,7 @@ impl Cursor {
         Ast::new(kind, place)
     }
 
-    fn list(&mut self) -> Result<Vec<Ast>, QueryError> {
+    pub(super) fn list(&mut self) -> Result<Vec<Ast>, QueryError> {
         let mut list = vec![self.expression()?];
         while self.eat_token(&Token::Comma) {
             list.push(self.expression()?);
@@ -277,7 +279,14 @@ impl Cursor {
         self.expect_token(&Token::LParen)?;
         let expr = Box::new(self.expression()?);
         self.expect("AS")?;
-        let to_start = self.start();
+        let (to, to_place) = self.type_name()?;
+        self.expect_token(&Token::RParen)?;
+        Ast::new(Kind::Cast { expr, to, to_place, lenient }, self.since(start))
+    }
+
+    /// A type with its length: in lower case without blanks, and its place.
+    pub(super) fn type_name(&mut self) -> Result<(String, Range<usize>), QueryError> {
+        let start = self.start();
         let mut to = self.name("a type")?.text.to_ascii_lowercase();
         if self.eat_token(&Token::LParen) {
             let length = self.peek().to_string().to_ascii_lowercase();
@@ -285,9 +294,7 @@ impl Cursor {
             self.expect_token(&Token::RParen)?;
             to = format!("{to}({length})");
         }
-        let to_place = self.since(to_start);
-        self.expect_token(&Token::RParen)?;
-        Ast::new(Kind::Cast { expr, to, to_place, lenient }, self.since(start))
+        Ok((to, self.since(start)))
     }
 
     /// `a`, `a.b.[0]`, `f(...)`, `udf.f(...)`, `System.Timestamp[()]`
@@ -314,14 +321,31 @@ impl Cursor {
         }
         let name = path.iter().map(|n| n.text.as_str()).collect::<Vec<_>>().join(".");
         let call = self.nested(|cursor| cursor.call(name, place))?;
-        // System.Window().Id reads as a call with a tail; the call itself is what is refused or resolved.
-        if system && self.eat_token(&Token::Period) {
-            self.name("a field")?;
+        if system && call.name.eq_ignore_ascii_case("system.window") {
+            return self.window_field(start);
         }
         Ast::new(Kind::Call(Box::new(call)), self.since(start))
     }
 
-    fn call(&mut self, name: String, name_place: std::ops::Range<usize>) -> Result<Call, QueryError> {
+    /// `.Id` behind `System.Window()`: its single field (A-SYSTEM-WINDOW).
+    fn window_field(&mut self, start: usize) -> Read {
+        let field = match self.eat_token(&Token::Period) {
+            true => self.name("a field")?.text,
+            false => String::new(),
+        };
+        if field.eq_ignore_ascii_case("id") {
+            return Ast::new(Kind::WindowId, self.since(start));
+        }
+        let help = match field.to_ascii_lowercase().as_str() {
+            "start" => "the start is DATEADD(unit, -size, System.Timestamp())",
+            "end" => "the end is System.Timestamp()",
+            _ => "write System.Window().Id",
+        };
+        let message = "System.Window() has the single field Id (rule 4.11, A-SYSTEM-WINDOW)";
+        Err(fail(codes::WINDOW_FIELD, &self.since(start), "no such field", message).help(help))
+    }
+
+    fn call(&mut self, name: String, name_place: Range<usize>) -> Result<Call, QueryError> {
         self.expect_token(&Token::LParen)?;
         let mut call = Call { name, name_place, args: Vec::new(), star: false, distinct: false, over: None };
         if *self.peek() == Token::Mul && *self.ahead(1) == Token::RParen {
@@ -338,10 +362,22 @@ impl Cursor {
             call.args = self.list()?;
         }
         self.expect_token(&Token::RParen)?;
-        if self.is("over") {
+        // TIMESTAMP BY f(x) OVER k has no parenthesis: that OVER belongs to the clause.
+        if self.is("over") && *self.ahead(1) == Token::LParen {
             call.over = Some(self.over()?);
         }
         Ok(call)
+    }
+
+    /// `LIMIT DURATION(unit, n)`: its arguments and its place.
+    pub(super) fn limit(&mut self) -> Result<(Vec<Ast>, Range<usize>), QueryError> {
+        let start = self.start();
+        self.expect("LIMIT")?;
+        self.expect("DURATION")?;
+        self.expect_token(&Token::LParen)?;
+        let args = self.list()?;
+        self.expect_token(&Token::RParen)?;
+        Ok((args, self.since(start)))
     }
 
     /// `OVER ([PARTITION BY k, ...] [ORDER BY ...] [LIMIT DURATION(unit, n)] [WHEN condition])`
@@ -358,23 +394,16 @@ impl Cursor {
         if self.eat("order") {
             self.expect("BY")?;
             loop {
-                over.order.push(self.expression()?);
-                if !self.eat("asc") {
-                    self.eat("desc");
-                }
+                let key = self.expression()?;
+                let descending = !self.eat("asc") && self.eat("desc");
+                over.order.push((key, descending));
                 if !self.eat_token(&Token::Comma) {
                     break;
                 }
             }
         }
         if self.is("limit") {
-            let limit_start = self.start();
-            self.advance();
-            self.expect("DURATION")?;
-            self.expect_token(&Token::LParen)?;
-            let args = self.list()?;
-            self.expect_token(&Token::RParen)?;
-            over.limit = Some((args, self.since(limit_start)));
+            over.limit = Some(self.limit()?);
         }
         if self.eat("when") {
             over.when = Some(self.expression()?);

@@ -5,16 +5,22 @@
 
 use sqlparser::tokenizer::Token;
 
-use super::ast::{From, Item, JoinClause, Name, Query, Quote, Script, Select, Step, What};
+use super::ast::{
+    ApplyClause, From, Item, JoinClause, More, Name, Query, Quote, Script, Select, Step, Table, What,
+};
 use super::{Cursor, is_reserved};
 use crate::codes::{self, fail, unsupported};
 use crate::error::QueryError;
 
 impl Cursor {
-    /// `[WITH steps] query {[;] query} [;]`
+    /// `{CREATE TABLE ...} [WITH steps] query {[;] query} [;]`
     pub(super) fn script(&mut self) -> Result<Script, QueryError> {
-        let mut script = Script { steps: Vec::new(), statements: Vec::new() };
+        let mut script = Script { tables: Vec::new(), steps: Vec::new(), statements: Vec::new() };
         self.skip_semicolons();
+        while self.is("create") {
+            script.tables.push(self.table()?);
+            self.skip_semicolons();
+        }
         if self.eat("with") {
             loop {
                 script.steps.push(self.step()?);
@@ -30,6 +36,25 @@ impl Cursor {
             }
             script.statements.push(self.query()?);
         }
+    }
+
+    /// `CREATE TABLE name (column type, ...)` (rule 1.8)
+    fn table(&mut self) -> Result<Table, QueryError> {
+        self.expect("CREATE")?;
+        self.expect("TABLE")?;
+        let name = self.name("the name of a stream")?;
+        self.expect_token(&Token::LParen)?;
+        let mut columns = Vec::new();
+        loop {
+            let column = self.name("a column")?;
+            let (ty, place) = self.type_name()?;
+            columns.push((column, ty, place));
+            if !self.eat_token(&Token::Comma) {
+                break;
+            }
+        }
+        self.expect_token(&Token::RParen)?;
+        Ok(Table { name, columns })
     }
 
     fn skip_semicolons(&mut self) {
@@ -58,7 +83,8 @@ impl Cursor {
     fn select(&mut self) -> Result<Select, QueryError> {
         let start = self.start();
         if self.is("create") {
-            return Err(unsupported("CREATE TABLE", "1.8", &self.place()));
+            let message = "CREATE TABLE stands before WITH and every SELECT (rule 1.8)";
+            return Err(fail(codes::SYNTAX, &self.place(), "too late", message));
         }
         self.expect("SELECT")?;
         for (word, rule) in [("distinct", "5.2"), ("top", "5.2")] {
@@ -78,8 +104,8 @@ impl Cursor {
         }
         let from = self.source()?;
         let mut joins = Vec::new();
-        while let Some(join) = self.join()? {
-            joins.push(join);
+        while let Some(more) = self.more()? {
+            joins.push(more);
         }
         let filter = if self.eat("where") { Some(self.expression()?) } else { None };
         let mut group = Vec::new();
@@ -186,19 +212,23 @@ impl Cursor {
                 .help("write it as a step: WITH name AS (SELECT ...)"));
         }
         let stream = self.name("a stream or a step")?;
-        let mut from = From { stream, alias: None, timestamp_by: None, partition: None, place: 0..0 };
-        if self.eat("as") {
-            from.alias = Some(self.name("an alias")?);
-        } else if self.at_from_alias() {
-            from.alias = Some(self.any_name());
-        }
+        let mut from = From {
+            stream,
+            alias: None,
+            timestamp_by: None,
+            over: Vec::new(),
+            partition: None,
+            pattern: None,
+            place: 0..0,
+        };
+        from.alias = self.stream_alias()?;
         loop {
             if from.timestamp_by.is_none() && self.is("timestamp") && self.is_ahead(1, "by") {
                 self.advance();
                 self.advance();
                 from.timestamp_by = Some(self.expression()?);
-                if self.is("over") {
-                    return Err(unsupported("TIMESTAMP BY ... OVER", "3.9", &self.place()));
+                if self.eat("over") {
+                    from.over = self.list()?;
                 }
             } else if from.partition.is_none() && self.is("partition") && self.is_ahead(1, "by") {
                 self.advance();
@@ -211,9 +241,21 @@ impl Cursor {
                 break;
             }
         }
+        if self.is("match_recognize") {
+            from.pattern = Some(Box::new(self.recognize()?));
+            // The alias of the matches stands behind them and hides that of the stream.
+            from.alias = self.stream_alias()?.or(from.alias);
+        }
         from.place = self.since(start);
         self.refuse_after_from()?;
         Ok(from)
+    }
+
+    fn stream_alias(&mut self) -> Result<Option<Name>, QueryError> {
+        if self.eat("as") {
+            return Ok(Some(self.name("an alias")?));
+        }
+        Ok(if self.at_from_alias() { Some(self.any_name()) } else { None })
     }
 
     fn at_from_alias(&self) -> bool {
@@ -241,12 +283,6 @@ impl Cursor {
 
     fn refuse_after_from(&self) -> Result<(), QueryError> {
         let place = self.place();
-        if self.is("match_recognize") {
-            return Err(unsupported("MATCH_RECOGNIZE", "9", &place));
-        }
-        if (self.is("cross") || self.is("outer")) && self.is_ahead(1, "apply") {
-            return Err(unsupported("APPLY", "5.10", &place));
-        }
         if *self.peek() == Token::Comma {
             return Err(fail(
                 codes::SYNTAX,
@@ -257,6 +293,28 @@ impl Cursor {
             .help("write JOIN ... ON DATEDIFF(...) BETWEEN ... AND ..."));
         }
         Ok(())
+    }
+
+    fn more(&mut self) -> Result<Option<More>, QueryError> {
+        if (self.is("cross") || self.is("outer")) && self.is_ahead(1, "apply") {
+            return Ok(Some(More::Apply(self.apply()?)));
+        }
+        Ok(self.join()?.map(|join| More::Join(Box::new(join))))
+    }
+
+    /// `CROSS APPLY GetArrayElements(a) [AS] x` (rule 5.10)
+    fn apply(&mut self) -> Result<ApplyClause, QueryError> {
+        let start = self.start();
+        let outer = self.is("outer");
+        self.advance();
+        self.expect("APPLY")?;
+        let call = self.expression()?;
+        let Some(alias) = self.stream_alias()? else {
+            let error = self.expected("an alias").help("CROSS APPLY GetArrayElements(a) AS x (rule 5.10)");
+            return Err(error);
+        };
+        self.refuse_after_from()?;
+        Ok(ApplyClause { outer, call, alias, place: self.since(start) })
     }
 
     fn join(&mut self) -> Result<Option<JoinClause>, QueryError> {

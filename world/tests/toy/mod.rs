@@ -227,6 +227,7 @@ pub fn plan() -> Plan {
     Plan {
         text: "".into(),
         inputs: vec![Input { name: "Feed".into() }],
+        references: Vec::new(),
         nodes: Vec::new(),
         outputs: Vec::new(),
         parallel: true,
@@ -253,6 +254,7 @@ pub fn case(partitions: u32, events: &[(u32, i64)], faults: Vec<(i64, FaultKind)
         name: "toy".to_owned(),
         query: "SELECT 1".into(),
         inputs: vec![CaseInput { name: "feed".to_owned(), partitions }],
+        references: Vec::new(),
         ordering: Ordering { late: Span::ZERO, out_of_order: Span::ZERO, policy: Policy::Adjust },
         deployment: Deployment {
             nodes: 2,
@@ -263,7 +265,7 @@ pub fn case(partitions: u32, events: &[(u32, i64)], faults: Vec<(i64, FaultKind)
             retention: None,
             heartbeat: Span::minutes(20),
         },
-        history: Arc::new(History { entries: events.iter().enumerate().map(entry).collect() }),
+        history: Arc::new(History::of(events.iter().enumerate().map(entry).collect())),
         faults: faults.into_iter().map(|(at, kind)| Fault { at: minute(at), kind }).collect(),
     }
 }

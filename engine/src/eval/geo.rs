@@ -1,0 +1,223 @@
+//! Geospatial functions (section 10, choice C-GEO): GeoJSON with longitude first, or WKT.
+//!
+//! Predicates are planar on longitude and latitude, distances geodesics on WGS84; both are the library's.
+//! Knows no columns. Invariant: a geometry that was read has coordinates on the globe.
+
+use std::sync::Arc;
+
+use geo::{Coord, Distance, Geodesic, Geometry, LineString, Point, Polygon, Relate};
+use rewindow_query::expr::Function;
+use rewindow_query::{Record, Value};
+use wkt::Wkt;
+
+use super::arithmetic::{number, wrong};
+
+/// The function of these arguments, none of them NULL; `None` if it is none of geometries.
+pub(super) fn call(function: Function, arguments: &[Value]) -> Option<Result<Value, String>> {
+    Some(match (function, arguments) {
+        (Function::CreatePoint, [latitude, longitude]) => create_point(latitude, longitude),
+        (Function::CreateLineString, points) => create_line(points),
+        (Function::CreatePolygon, points) => create_polygon(points),
+        (Function::StDistance, [a, b]) => pair("ST_DISTANCE", a, b, |a, b| Value::Float(distance(a, b))),
+        (Function::StWithin, [a, b]) => pair("ST_WITHIN", a, b, |a, b| bit(a.relate(b).is_within())),
+        (Function::StOverlaps, [a, b]) => pair("ST_OVERLAPS", a, b, |a, b| bit(a.relate(b).is_overlaps())),
+        (Function::StIntersects, [a, b]) => {
+            pair("ST_INTERSECTS", a, b, |a, b| bit(a.relate(b).is_intersects()))
+        }
+        _ => return None,
+    })
+}
+
+fn bit(holds: bool) -> Value {
+    Value::Int(i64::from(holds))
+}
+
+fn pair(
+    name: &str,
+    a: &Value,
+    b: &Value,
+    of: impl Fn(&Geometry, &Geometry) -> Value,
+) -> Result<Value, String> {
+    Ok(of(&geometry(name, a)?, &geometry(name, b)?))
+}
+
+fn create_point(latitude: &Value, longitude: &Value) -> Result<Value, String> {
+    let float =
+        |value: &Value| number(value).map(|number| number.float()).ok_or_else(|| wrong("CreatePoint", value));
+    let (latitude, longitude) = (float(latitude)?, float(longitude)?);
+    let coord = on_globe("CreatePoint", longitude, latitude)?;
+    Ok(geo_json("Point", position(&coord)))
+}
+
+fn create_line(points: &[Value]) -> Result<Value, String> {
+    let coords = coords("CreateLineString", points)?;
+    if coords.len() < 2 {
+        return Err("CreateLineString needs two points".to_owned());
+    }
+    Ok(geo_json("LineString", positions(&coords)))
+}
+
+fn create_polygon(points: &[Value]) -> Result<Value, String> {
+    let mut coords = coords("CreatePolygon", points)?;
+    let different = coords.iter().enumerate().filter(|&(at, coord)| !coords[..at].contains(coord)).count();
+    if different < 3 {
+        return Err("CreatePolygon needs three different points".to_owned());
+    }
+    if coords.first() != coords.last() {
+        coords.push(coords[0]);
+    }
+    Ok(geo_json("Polygon", Value::Array([positions(&coords)].into())))
+}
+
+/// The coordinates of arguments that are points.
+fn coords(name: &str, points: &[Value]) -> Result<Vec<Coord>, String> {
+    let coord = |value: &Value| match geometry(name, value)? {
+        Geometry::Point(point) => Ok(point.0),
+        _ => Err(wrong(name, value)),
+    };
+    points.iter().map(coord).collect()
+}
+
+fn position(coord: &Coord) -> Value {
+    Value::Array([Value::Float(coord.x), Value::Float(coord.y)].into())
+}
+
+fn positions(coords: &[Coord]) -> Value {
+    Value::Array(coords.iter().map(position).collect())
+}
+
+fn geo_json(kind: &str, coordinates: Value) -> Value {
+    let members = vec![("type".into(), Value::text(kind)), ("coordinates".into(), coordinates)];
+    Value::Record(Arc::new(Record::new(members)))
+}
+
+/// Reads a geometry.
+fn geometry(name: &str, value: &Value) -> Result<Geometry, String> {
+    match value {
+        Value::Text(text) => match text.parse::<Wkt<f64>>() {
+            Ok(wkt) => from_wkt(name, &wkt),
+            Err(error) => Err(format!("{name}: `{text}` is no WKT: {error}")),
+        },
+        Value::Record(record) => from_record(name, record),
+        other => Err(wrong(name, other)),
+    }
+}
+
+fn on_globe(name: &str, x: f64, y: f64) -> Result<Coord, String> {
+    if (-180.0..=180.0).contains(&x) && (-90.0..=90.0).contains(&y) {
+        return Ok(Coord { x, y });
+    }
+    Err(format!("{name}: there is no longitude {x}, latitude {y}"))
+}
+
+fn from_wkt(name: &str, wkt: &Wkt<f64>) -> Result<Geometry, String> {
+    let line = |line: &wkt::types::LineString<f64>| {
+        line.coords().iter().map(|coord| on_globe(name, coord.x, coord.y)).collect()
+    };
+    let empty = || format!("{name}: the geometry is empty");
+    match wkt {
+        Wkt::Point(point) => {
+            let coord = point.coord().ok_or_else(empty)?;
+            Ok(Point(on_globe(name, coord.x, coord.y)?).into())
+        }
+        Wkt::LineString(coords) => build(name, "LineString", vec![line(coords)?]),
+        Wkt::Polygon(polygon) => {
+            build(name, "Polygon", polygon.rings().iter().map(line).collect::<Result<_, String>>()?)
+        }
+        _ => Err(format!("{name} takes a point, a line string or a polygon")),
+    }
+}
+
+fn from_record(name: &str, record: &Record) -> Result<Geometry, String> {
+    let bad = || format!("{name}: {record} is no GeoJSON of a point, a line string or a polygon");
+    let items = |value: &Value| match value {
+        Value::Array(items) => Ok(items.clone()),
+        _ => Err(bad()),
+    };
+    let coord = |value: &Value| {
+        let float = |value: &Value| match value {
+            Value::Int(int) => Ok(*int as f64),
+            Value::Float(float) => Ok(*float),
+            _ => Err(bad()),
+        };
+        match &*items(value)? {
+            [x, y, ..] => on_globe(name, float(x)?, float(y)?),
+            _ => Err(bad()),
+        }
+    };
+    let line = |value: &Value| items(value)?.iter().map(coord).collect::<Result<Vec<Coord>, String>>();
+    let coordinates = record.get("coordinates").ok_or_else(bad)?;
+    match record.get("type") {
+        Some(Value::Text(kind)) => match &**kind {
+            "Point" => Ok(Point(coord(coordinates)?).into()),
+            "LineString" => build(name, kind, vec![line(coordinates)?]),
+            "Polygon" => {
+                let rings: Result<Vec<_>, String> = items(coordinates)?.iter().map(line).collect();
+                build(name, kind, rings?)
+            }
+            _ => Err(bad()),
+        },
+        _ => Err(bad()),
+    }
+}
+
+/// A line string, or a polygon of an outer ring and holes.
+fn build(name: &str, kind: &str, lines: Vec<Vec<Coord>>) -> Result<Geometry, String> {
+    let mut lines = lines.into_iter().map(LineString);
+    match lines.next() {
+        Some(first) if !first.0.is_empty() => Ok(if kind == "Polygon" {
+            Polygon::new(first, lines.filter(|line| !line.0.is_empty()).collect()).into()
+        } else {
+            first.into()
+        }),
+        _ => Err(format!("{name}: the geometry is empty")),
+    }
+}
+
+/// In metres. Of anything but two points: 0 if they intersect, else the least geodesic from a vertex of one
+/// to the place on a segment of the other that is nearest in the plane, both ways.
+fn distance(a: &Geometry, b: &Geometry) -> f64 {
+    if let (Geometry::Point(a), Geometry::Point(b)) = (a, b) {
+        return Geodesic.distance(*a, *b);
+    }
+    if a.relate(b).is_intersects() {
+        return 0.0;
+    }
+    let (a, b) = (lines(a), lines(b));
+    let one_way = |from: &[Vec<Coord>], to: &[Vec<Coord>]| {
+        let segments: Vec<&[Coord]> = to.iter().flat_map(|line| line.windows(2)).collect();
+        let away = |p: Coord, uv: &[Coord]| Geodesic.distance(Point(p), nearest(p, uv[0], uv[1]));
+        let least = |p: &Coord| segments.iter().map(|uv| away(*p, uv)).fold(f64::INFINITY, f64::min);
+        from.iter().flatten().map(least).fold(f64::INFINITY, f64::min)
+    };
+    one_way(&a, &b).min(one_way(&b, &a))
+}
+
+/// The lines of a geometry; a single point is the segment from itself to itself.
+fn lines(geometry: &Geometry) -> Vec<Vec<Coord>> {
+    let lines: Vec<Vec<Coord>> = match geometry {
+        Geometry::Point(point) => vec![vec![point.0]],
+        Geometry::LineString(line) => vec![line.0.clone()],
+        Geometry::Polygon(polygon) => {
+            let rings = std::iter::once(polygon.exterior()).chain(polygon.interiors());
+            rings.map(|ring| ring.0.clone()).collect()
+        }
+        _ => Vec::new(),
+    };
+    let segment = |mut line: Vec<Coord>| {
+        if line.len() == 1 {
+            line.push(line[0]);
+        }
+        line
+    };
+    lines.into_iter().map(segment).collect()
+}
+
+/// The place on the segment `uv` that is nearest to `p` in the plane.
+fn nearest(p: Coord, u: Coord, v: Coord) -> Point {
+    let (dx, dy) = (v.x - u.x, v.y - u.y);
+    let t = ((p.x - u.x) * dx + (p.y - u.y) * dy) / (dx * dx + dy * dy);
+    // Where u = v, or so near that squares vanish, there is no direction to go.
+    let t = if t.is_nan() { 0.0 } else { t.clamp(0.0, 1.0) };
+    Point::new(u.x + t * dx, u.y + t * dy)
+}
