@@ -5,6 +5,8 @@
 //! every case it makes passes [`Case::check`], every query it writes is accepted by the analysis, and the
 //! same choices make the same case: the order of draws is part of the format.
 
+pub mod aggregate;
+pub mod expression;
 mod history;
 mod query;
 mod schedule;
