@@ -427,13 +427,13 @@ fn ordering_by_rule_3_4_to_the_tick() {
 }
 
 #[test]
-fn timestamp_by_that_fails_fails_the_job_at_the_arrival_by_c_fail() {
+fn an_event_whose_timestamp_by_fails_is_dropped_by_rules_2_8_and_14_1() {
     example("SELECT id INTO o FROM s TIMESTAMP BY CAST(at AS datetime)")
         .event("s", "12:00:00", r#"{"id": 1, "at": "2024-03-05T12:00:00Z"}"#)
         .event("s", "12:00:05", r#"{"id": 2, "at": "soon"}"#)
         .event("s", "12:00:06", r#"{"id": 3, "at": "2024-03-05T12:00:04Z"}"#)
         .event("s", "12:00:07", r#"{"id": 4, "at": "2024-03-05T12:00:07Z"}"#)
-        .says(&[r#"12:00:00 {"id": 1}"#, r#"12:00:04 {"id": 3}"#, "fails 12:00:05"]);
+        .says(&[r#"12:00:00 {"id": 1}"#, r#"12:00:04 {"id": 3}"#, r#"12:00:07 {"id": 4}"#, "drop 0/0/1 timestamp"]);
 }
 
 #[test]

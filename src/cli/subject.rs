@@ -54,7 +54,12 @@ pub(super) fn not_found(plant: &str) -> String {
 /// A job of `examples/` in which it is found.
 fn example(plant: Plant) -> &'static str {
     match plant {
-        Plant::HoppingPanesLost | Plant::LastStateNotSaved | Plant::IsFirstForgets => "swarms",
+        Plant::HoppingPanesLost
+        | Plant::LastStateNotSaved
+        | Plant::IsFirstForgets
+        | Plant::SessionIndexLost
+        | Plant::SessionRestartParity
+        | Plant::MatchPartialLost => "swarms",
         Plant::LeftJoinNullTwice | Plant::LeftJoinMatchForgotten | Plant::JoinSideLost => "flights-landed",
         Plant::LagStateNotSaved => "turnaround",
         _ => "earthquakes",
