@@ -11,6 +11,7 @@ use rewindow_query::{Span, Value};
 
 use crate::exact::ExactSum;
 use crate::over::Over;
+use crate::plant::Plants;
 use crate::spread::{Spread, Squares};
 use crate::testing::{Output, Row, column, cuts, rows, run_every_way, survives};
 use crate::windows_tests::{ends, make, windows};
@@ -23,6 +24,7 @@ fn calls(lists: bool, order: usize, descending: bool) -> Vec<AggregateCall> {
         distinct: false,
         as_text: false,
         order: order.iter().map(|&(key, descending)| (column(key), descending)).collect(),
+        user: None,
     };
     if lists {
         return vec![
@@ -290,7 +292,7 @@ proptest! {
         calls.push(AggregateCall { function: Aggregate::Sum, ..calls[0].clone() });
         let op = over(calls[call % calls.len()].clone(), limit, when);
         let expected = over_oracle(&op, &rows);
-        let found = run_every_way(&|| Box::new(Over::new(&op)), &[rows], &cuts);
+        let found = run_every_way(&|| Box::new(Over::new(&op, Plants::none())), &[rows], &cuts);
         prop_assert_eq!(found, expected);
     }
 
@@ -303,7 +305,7 @@ proptest! {
         let group = group(window, calls.clone());
         survives(&|| make(&group), std::slice::from_ref(&rows), until, flip);
         let op = over(calls[call].clone(), 9, false);
-        survives(&|| Box::new(Over::new(&op)), &[rows], until, flip);
+        survives(&|| Box::new(Over::new(&op, Plants::none())), &[rows], until, flip);
     }
 }
 
@@ -332,7 +334,7 @@ fn c_over_of_no_row_counts_are_zero_and_lists_empty() {
     let (none, row) = (Value::Int(0), |call| {
         let op = over(call, 5, true);
         let rows = vec![(1, vec![Value::Null, Value::Int(7), Value::Int(0)])];
-        run_every_way(&|| Box::new(Over::new(&op)), &[rows], &[vec![1]]).0[0].1[3].clone()
+        run_every_way(&|| Box::new(Over::new(&op, Plants::none())), &[rows], &[vec![1]]).0[0].1[3].clone()
     });
     let count =
         AggregateCall { function: Aggregate::Count, argument: None, ..calls(false, 1, false)[0].clone() };
@@ -347,7 +349,8 @@ fn a_limit_edge_and_ties_in_processing_order() {
     let rows = vec![at(1, Value::Int(1)), at(6, Value::Int(2)), at(6, Value::Int(4)), at(10, Value::Int(8))];
     let sum = AggregateCall { function: Aggregate::Sum, ..calls(false, 1, false)[0].clone() };
     let op = over(sum, 5, false);
-    let (found, _) = run_every_way(&|| Box::new(Over::new(&op)), &[rows], &[vec![6], vec![7]]);
+    let (found, _) =
+        run_every_way(&|| Box::new(Over::new(&op, Plants::none())), &[rows], &[vec![6], vec![7]]);
     let sums: Vec<Value> = found.iter().map(|row| row.1[3].clone()).collect();
     assert_eq!(sums, [1, 2, 6, 14].map(Value::Int));
 }
@@ -371,7 +374,7 @@ fn a_top_keeps_no_more_of_a_tumbling_window_than_can_come_out() {
 #[test]
 fn an_endless_supply_of_keys_leaves_no_state_behind() {
     let op = over(calls(false, 1, false)[8].clone(), 3, false);
-    let mut operator: Box<dyn crate::operator::Operator> = Box::new(Over::new(&op));
+    let mut operator: Box<dyn crate::operator::Operator> = Box::new(Over::new(&op, Plants::none()));
     for step in 0..200 {
         let row = |key| (step, vec![Value::Int(step * 100 + key), Value::Int(1), Value::Null]);
         let rows: Vec<Row> = (0..100).map(row).collect();

@@ -32,9 +32,9 @@ pub fn build(plan: &Plan, id: NodeId, references: &References, plants: Plants) -
         Op::Lag(lag) => Box::new(lag::Lag::new(lag, plants)),
         Op::Last(last) => Box::new(last::Last::new(last, plants)),
         Op::IsFirst(first) => Box::new(isfirst::IsFirst::new(first, plants)),
-        Op::Over(over) => Box::new(over::Over::new(over)),
+        Op::Over(over) => Box::new(over::Over::new(over, plants)),
         Op::Apply(apply) => Box::new(apply::Apply::new(apply)),
-        Op::ReferenceJoin(op) => Box::new(reference::Lookup::new(op, references.table(op.reference))),
+        Op::ReferenceJoin(op) => Box::new(reference::Lookup::new(op, references.table(op.reference), plants)),
         Op::Match(op) => Box::new(pattern::Match::new(op, plants)),
         Op::Union => Box::new(union::Union::new(node.inputs.len(), width(plan, id))),
     })

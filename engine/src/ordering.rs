@@ -372,6 +372,7 @@ impl Source {
             writer.i64(lane.arrived);
             writer.i64(if forget { NEVER } else { lane.watermark });
             if let Some(substreams) = &lane.substreams {
+                let forget = forget || self.plants.is(Plant::SubstreamsForgotten);
                 substreams.save(if forget { i64::MAX } else { lane.floor(self.ordering) }, writer);
             }
             let rows = lane.waiting.in_order_of_arrival();

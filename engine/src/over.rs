@@ -24,6 +24,7 @@ use crate::extremes::{Extremes, Queues};
 use crate::grouping::{read_key, read_ticks};
 use crate::looking::{Read, map_batches, read};
 use crate::operator::Operator;
+use crate::plant::{Plant, Plants};
 use crate::slots::Slots;
 
 /// An aggregate with OVER at work.
@@ -43,11 +44,12 @@ pub struct Over {
     /// Live slots at which the next sweep is due.
     sweep_at: usize,
     ended: bool,
+    plants: Plants,
 }
 
 impl Over {
     /// Of a plan node.
-    pub fn new(op: &plan::Over) -> Over {
+    pub fn new(op: &plan::Over, plants: Plants) -> Over {
         let calls = Calls::new(std::slice::from_ref(&op.call));
         Over {
             slots: Slots::new(op.partition.len()),
@@ -59,6 +61,7 @@ impl Over {
             ended: false,
             op: op.clone(),
             calls,
+            plants,
         }
     }
 
@@ -196,7 +199,7 @@ impl Operator for Over {
 
     fn save(&self, writer: &mut Writer) {
         writer.timestamp(self.until);
-        let seen = self.seen();
+        let seen = if self.plants.is(Plant::OverRowsLost) { Vec::new() } else { self.seen() };
         writer.len(seen.len());
         for (slot, rows) in seen {
             self.slots.key(slot).iter().for_each(|value| writer.value(value));

@@ -52,10 +52,16 @@ pub enum Plant {
     SessionRestartParity,
     /// Starts of patterns whose match is not decided are not in the checkpoint.
     MatchPartialLost,
+    /// The rows an aggregate with OVER looks back at are not in the checkpoint.
+    OverRowsLost,
+    /// The checkpoint leaves out how far the time of each substream had come.
+    SubstreamsForgotten,
+    /// After a restore every row meets the newest reference data, not the version of its time.
+    ReferenceNewest,
 }
 
 /// Every plant with its name and what it is.
-const TABLE: [(Plant, &str, &str); 21] = [
+const TABLE: [(Plant, &str, &str); 24] = [
     (
         Plant::CheckpointForgetsWatermark,
         "checkpoint-forgets-watermark",
@@ -105,6 +111,21 @@ const TABLE: [(Plant, &str, &str); 21] = [
         "a session going on from a check point is restored as if it had begun behind it",
     ),
     (Plant::MatchPartialLost, "match-partial-lost", "undecided starts of patterns are not in the checkpoint"),
+    (
+        Plant::OverRowsLost,
+        "over-rows-lost",
+        "the rows an aggregate with OVER looks back at are not in the checkpoint",
+    ),
+    (
+        Plant::SubstreamsForgotten,
+        "substreams-forgotten",
+        "the checkpoint leaves out how far the time of each substream had come",
+    ),
+    (
+        Plant::ReferenceNewest,
+        "reference-newest",
+        "after a restore every row meets the newest reference data, not the version of its time",
+    ),
 ];
 
 impl Plant {
@@ -149,6 +170,9 @@ impl Plant {
             Plant::IsFirstForgets => "ISFIRST",
             Plant::SessionIndexLost | Plant::SessionRestartParity => "a session window",
             Plant::MatchPartialLost => "MATCH_RECOGNIZE",
+            Plant::OverRowsLost => "an aggregate with OVER",
+            Plant::SubstreamsForgotten => "TIMESTAMP BY ... OVER",
+            Plant::ReferenceNewest => "a join with reference data",
         })
     }
 
@@ -170,6 +194,11 @@ impl Plant {
             Plant::IsFirstForgets => any(|op| matches!(op, Op::IsFirst(_))),
             Plant::SessionIndexLost | Plant::SessionRestartParity => any(|op| op.name() == "session"),
             Plant::MatchPartialLost => any(|op| matches!(op, Op::Match(_))),
+            Plant::OverRowsLost => any(|op| matches!(op, Op::Over(_))),
+            Plant::SubstreamsForgotten => any(
+                |op| matches!(op, Op::Source(source) if source.timestamp_by.is_some() && !source.over.is_empty()),
+            ),
+            Plant::ReferenceNewest => any(|op| matches!(op, Op::ReferenceJoin(_))),
             _ => true,
         }
     }

@@ -1,9 +1,12 @@
 //! Every bug planted in an operator shows: restored in the middle, the output is no longer the same.
 //! Catches a switch that was left hanging.
 
+use std::sync::Arc;
+
+use rewindow_query::event::Reference;
 use rewindow_query::expr::{CompareOp, Expr, Function, Predicate};
 use rewindow_query::plan::{self, Aggregate, AggregateCall, Bound, Group, Window};
-use rewindow_query::{Span, Timestamp, Unit, Value};
+use rewindow_query::{Record, Span, Timestamp, Unit, Value};
 
 use crate::hopping::Hopping;
 use crate::isfirst::IsFirst;
@@ -11,22 +14,22 @@ use crate::join::{Join, Shape};
 use crate::lag::Lag;
 use crate::last::Last;
 use crate::operator::Operator;
+use crate::over::Over;
 use crate::pattern::Match;
 use crate::plant::{Plant, Plants};
+use crate::reference::Lookup;
 use crate::session::Session;
 use crate::sliding::Sliding;
 use crate::testing::{Row, column, run};
 use crate::tumbling::Tumbling;
 
+fn call(function: Aggregate, argument: Option<Expr>) -> AggregateCall {
+    AggregateCall { function, argument, distinct: false, as_text: false, order: Vec::new(), user: None }
+}
+
 fn group(window: Window) -> Group {
-    let count = AggregateCall {
-        function: Aggregate::Count,
-        argument: None,
-        distinct: false,
-        as_text: false,
-        order: Vec::new(),
-    };
-    Group { window, keys: Vec::new(), calls: vec![count], session_by: Vec::new() }
+    let calls = vec![call(Aggregate::Count, None)];
+    Group { window, keys: Vec::new(), calls, session_by: Vec::new() }
 }
 
 fn join() -> plan::Join {
@@ -95,6 +98,26 @@ fn make(plant: Plant, plants: Plants) -> Option<Box<dyn Operator>> {
             };
             Box::new(Match::new(&op, plants))
         }
+        Plant::OverRowsLost => {
+            let call = call(Aggregate::Sum, Some(argument));
+            Box::new(Over::new(&plan::Over { call, partition: Vec::new(), limit, when: None }, plants))
+        }
+        Plant::ReferenceNewest => {
+            let version = |from: i64, name: &str| {
+                let row = Record::new(vec![("r".into(), Value::text(name))]);
+                (Timestamp(from), vec![Arc::new(row)])
+            };
+            let data = Reference { versions: vec![version(0, "old"), version(30, "new")] };
+            let op = plan::ReferenceJoin {
+                left_outer: false,
+                reference: 0,
+                columns: vec!["r".into()],
+                equal: Vec::new(),
+                on: Predicate::And(Vec::new()),
+                left_columns: 2,
+            };
+            Box::new(Lookup::new(&op, Arc::new(data), plants))
+        }
         _ => return None,
     })
 }
@@ -122,5 +145,5 @@ fn every_operator_plant_breaks_a_restore_and_nothing_else_does() {
         assert_eq!(output(Plants::none(), true), whole, "{}: sound without it", plant.name());
         assert_ne!(output(Plants::only(Some(plant)), true), whole, "{}: not seen", plant.name());
     }
-    assert_eq!(tried, 12, "a plant without a test");
+    assert_eq!(tried, 14, "a plant without a test");
 }

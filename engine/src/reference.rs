@@ -19,6 +19,7 @@ use crate::column::{Column, Data};
 use crate::eval::{evaluate, evaluate_all, holds_all};
 use crate::join::equate::reduce;
 use crate::operator::Operator;
+use crate::plant::{Plant, Plants};
 use crate::slots::Slots;
 
 /// Pairs judged at once, about.
@@ -35,6 +36,9 @@ pub struct Lookup {
     timed: Vec<Expr>,
     index: Option<Index>,
     ended: bool,
+    /// Only a planted bug looks at it.
+    restored: bool,
+    plants: Plants,
 }
 
 /// A version made ready.
@@ -54,7 +58,7 @@ struct Index {
 
 impl Lookup {
     /// Of a plan node, with the data of its reference.
-    pub fn new(op: &ReferenceJoin, data: Arc<Reference>) -> Lookup {
+    pub fn new(op: &ReferenceJoin, data: Arc<Reference>, plants: Plants) -> Lookup {
         let moved = |expr: &Expr| {
             let mut expr = expr.clone();
             expr.columns_mut(&mut |column| *column += op.left_columns);
@@ -65,7 +69,7 @@ impl Lookup {
         let asked = Predicate::And(op.equal.iter().map(equal).chain([op.on.clone()]).collect());
         let rights = || op.equal.iter().map(|(_, right)| right);
         let timed = if rights().any(reads_time) { rights().map(moved).collect() } else { Vec::new() };
-        Lookup { op: op.clone(), data, asked, timed, index: None, ended: false }
+        Lookup { op: op.clone(), data, asked, timed, index: None, ended: false, restored: false, plants }
     }
 
     fn is_indexed(&self) -> bool {
@@ -74,6 +78,9 @@ impl Lookup {
 
     /// The newest version in force at an instant.
     fn version_at(&self, at: i64) -> Option<usize> {
+        if self.restored && self.plants.is(Plant::ReferenceNewest) {
+            return self.data.versions.len().checked_sub(1);
+        }
         self.data.versions.partition_point(|(from, _)| from.0 <= at).checked_sub(1)
     }
 
@@ -245,6 +252,7 @@ impl Operator for Lookup {
     fn save(&self, _: &mut Writer) {}
 
     fn load(&mut self, _: &mut Reader<'_>) -> Result<(), Corrupt> {
+        self.restored = true;
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use rewindow_query::plan::{Input, Node, Op, ReferenceJoin};
 use rewindow_query::{Entry, Ordering, Payload, Policy, Record, Span, Timestamp, Value};
 
 use crate::checkpoint::CheckpointError;
+use crate::plant::Plants;
 use crate::reference::{Lookup, References};
 use crate::setup::Setup;
 use crate::testing::{Output, Row, column, cuts, rows, run_every_way};
@@ -90,7 +91,7 @@ proptest! {
         let references = References::new(std::slice::from_ref(&data));
         let op = op(left_outer);
         let found = run_every_way(
-            &|| Box::new(Lookup::new(&op, references.table(0))), std::slice::from_ref(&rows), &cuts);
+            &|| Box::new(Lookup::new(&op, references.table(0), Plants::none())), std::slice::from_ref(&rows), &cuts);
         prop_assert_eq!(found, expected(&rows, &data, left_outer));
     }
 }
@@ -105,7 +106,9 @@ fn c_reference_a_failing_key_of_a_version_fails_at_its_first_stream_row() {
     let references = References::new(&[data]);
     let row = |at| (at, vec![Value::Int(2), Value::Null, Value::Int(0)]);
     let rows = vec![row(5), row(9), row(12), row(25)];
-    let make = || -> Box<dyn crate::operator::Operator> { Box::new(Lookup::new(&op, references.table(0))) };
+    let make = || -> Box<dyn crate::operator::Operator> {
+        Box::new(Lookup::new(&op, references.table(0), Plants::none()))
+    };
     let (found, failed) = run_every_way(&make, &[rows], &[vec![6], vec![13]]);
     assert_eq!((found.len(), failed), (2, Some(12)));
 }
