@@ -291,6 +291,9 @@ fn planted_bugs_are_found() {
                 | Plant::SessionIndexLost
                 | Plant::SessionRestartParity
                 | Plant::MatchPartialLost
+                | Plant::OverRowsLost
+                | Plant::SubstreamsForgotten
+                | Plant::ReferenceNewest
         )
     };
     let hidden: Vec<&str> =

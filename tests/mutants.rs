@@ -118,7 +118,14 @@ fn check(plant: Plant) -> Result<String, String> {
 fn every_plant_is_found_and_made_small() {
     let mut wrong = Vec::new();
     // No random query has these operators yet.
-    let later = [Plant::SessionIndexLost, Plant::SessionRestartParity, Plant::MatchPartialLost];
+    let later = [
+        Plant::SessionIndexLost,
+        Plant::SessionRestartParity,
+        Plant::MatchPartialLost,
+        Plant::OverRowsLost,
+        Plant::SubstreamsForgotten,
+        Plant::ReferenceNewest,
+    ];
     for plant in Plant::all().filter(|plant| !later.contains(plant)) {
         match check(plant) {
             Ok(line) => println!("{}: {line}", plant.name()),

@@ -59,7 +59,8 @@ fn example(plant: Plant) -> &'static str {
         | Plant::IsFirstForgets
         | Plant::SessionIndexLost
         | Plant::SessionRestartParity
-        | Plant::MatchPartialLost => "swarms",
+        | Plant::MatchPartialLost
+        | Plant::OverRowsLost => "swarms",
         Plant::LeftJoinNullTwice | Plant::LeftJoinMatchForgotten | Plant::JoinSideLost => "flights-landed",
         Plant::LagStateNotSaved => "turnaround",
         _ => "earthquakes",
