@@ -104,7 +104,10 @@ impl Writer<'_> {
         let mut args = vec![self.argument(Want::Number, depth)];
         match name {
             "ROUND" => args.push(self.lettered('i', depth)),
-            "POWER" if tame => args.push(small(self.choices.pick(&["0", "1", "2", "0.5"]))),
+            "POWER" if tame => {
+                let power = *self.choices.pick(&["0", "1", "2", "0.5"]);
+                args.push(small(power));
+            }
             "POWER" => args.push(self.argument(Want::Number, depth)),
             "SQRT" if tame => args[0].text = format!("ABS({})", args[0].text),
             "EXP" if tame => args[0].text = format!("({} % 10)", args[0].text),
