@@ -16,6 +16,7 @@ use crate::codec::{Corrupt, Reader, Writer};
 use crate::column::ColumnBuilder;
 use crate::extremes::Extremes;
 use crate::listed::List;
+use crate::user;
 
 mod cell;
 
@@ -180,7 +181,7 @@ impl State {
             }
             let argument = &calls.arguments[lane];
             if !argument.list.skips(&value) {
-                self.lanes[lane].cells()[slot as usize].list.pop_front();
+                self.lanes[lane].cells()[slot as usize].pop();
             }
             if !value.is_null() && !argument.list.is_all() {
                 self.lanes[lane].cells()[slot as usize].change(argument, &value, false);
@@ -258,6 +259,10 @@ impl State {
                         (List::Top(order), Lane::Cells(cells)) => cells[slot as usize].top(function, order),
                         _ => Value::Null,
                     },
+                    Call::User(lane) => match (&calls.arguments[lane].list, &self.lanes[lane]) {
+                        (List::User(user), Lane::Cells(cells)) => cells[slot as usize].user(user)?,
+                        _ => Value::Null,
+                    },
                     Call::Of(function, lane) => match &self.lanes[lane] {
                         Lane::Ints(cells) => cells[slot as usize].result(function)?,
                         Lane::Cells(cells) => cells[slot as usize].result(function)?,
@@ -277,6 +282,29 @@ impl State {
                 Lane::Cells(cells) => cells[slot as usize].save(argument, writer),
             }
         }
+    }
+
+    /// Appends what the values of a slot do not say of it: the states of aggregates from outside, which hang on
+    /// what was taken back. For operators that make a slot again from its values.
+    pub fn save_running(&self, calls: &Calls, slot: u32, writer: &mut Writer) {
+        for (argument, lane) in calls.arguments.iter().zip(&self.lanes) {
+            if let (List::User(_), Lane::Cells(cells)) = (&argument.list, lane) {
+                user::save(cells[slot as usize].running.as_ref(), writer);
+            }
+        }
+    }
+
+    /// Reads what [`State::save_running`] wrote, into a slot made again.
+    ///
+    /// # Errors
+    /// Bytes that are no such state.
+    pub fn load_running(&mut self, calls: &Calls, slot: u32, reader: &mut Reader<'_>) -> Result<(), Corrupt> {
+        for (argument, lane) in calls.arguments.iter().zip(&mut self.lanes) {
+            if let (List::User(user), Lane::Cells(cells)) = (&argument.list, lane) {
+                cells[slot as usize].running = user::load(user, reader)?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads a slot, for which there is room, from a checkpoint.

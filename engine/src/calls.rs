@@ -11,6 +11,7 @@ use rewindow_query::{Type, Value};
 
 use crate::column::{Column, Data};
 use crate::listed::List;
+use crate::user;
 
 /// The aggregates of a grouping: calls, and the distinct arguments they share.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub(crate) struct Argument {
     pub(crate) list: List,
     /// Values are never taken back one by one, so those that cannot come out may be forgotten.
     pub(crate) prunes: bool,
+    /// Nothing is ever taken back, so an aggregate from outside keeps its state alone.
+    pub(crate) forgets: bool,
 }
 
 /// What a column of the output is; numbers are lanes.
@@ -49,6 +52,8 @@ pub(crate) enum Call {
     Listed(Aggregate, usize, bool),
     /// COLLECTTOP and TOPONE.
     Top(Aggregate, usize),
+    /// An aggregate from outside.
+    User(usize),
     /// The others.
     Of(Aggregate, usize),
 }
@@ -92,6 +97,7 @@ impl Calls {
             calls.push(match call.function {
                 Aggregate::Count if call.distinct => Call::Distinct(at),
                 Aggregate::CollectTop(_) | Aggregate::TopOne => Call::Top(call.function, at),
+                Aggregate::User => Call::User(at),
                 Aggregate::Collect | Aggregate::PercentileCont(_) | Aggregate::PercentileDisc(_) => {
                     let descending = call.order.first().is_some_and(|(_, descending)| *descending);
                     Call::Listed(call.function, at, descending)
@@ -106,6 +112,13 @@ impl Calls {
     #[must_use]
     pub fn pruning(mut self) -> Calls {
         self.arguments.iter_mut().for_each(|argument| argument.prunes = true);
+        self
+    }
+
+    /// For a window that never takes anything back.
+    #[must_use]
+    pub fn forgetting(mut self) -> Calls {
+        self.arguments.iter_mut().for_each(|argument| argument.forgets = true);
         self
     }
 
@@ -164,8 +177,9 @@ impl Calls {
 
 impl Argument {
     fn new(expr: Expr, as_text: bool, list: List) -> Argument {
-        let (sums, extremes, distinct, squares, prunes) = (false, false, false, false, false);
-        Argument { expr, as_text, sums, extremes, distinct, squares, list, prunes }
+        let (sums, extremes, distinct, squares) = (false, false, false, false);
+        let (prunes, forgets) = (false, false);
+        Argument { expr, as_text, sums, extremes, distinct, squares, list, prunes, forgets }
     }
 
     fn ask(&mut self, call: &AggregateCall) {
@@ -180,7 +194,8 @@ impl Argument {
             | Aggregate::PercentileDisc(_)
             | Aggregate::Collect
             | Aggregate::CollectTop(_)
-            | Aggregate::TopOne => {}
+            | Aggregate::TopOne
+            | Aggregate::User => {}
         }
     }
 
@@ -213,8 +228,10 @@ impl Argument {
 
     /// Why a value cannot be aggregated, if it cannot.
     pub(crate) fn refuse(&self, value: &Value) -> Option<String> {
-        if let List::Top(order) = &self.list {
-            return order.refuse(value);
+        match &self.list {
+            List::Top(order) => return order.refuse(value),
+            List::User(_) => return user::refuse(value),
+            _ => {}
         }
         if !self.refuses() {
             return None;

@@ -268,6 +268,10 @@ impl<'a> Scope<'a> {
                     Ok(Value::Record(Arc::new(named.collect())))
                 })
             }
+            Expr::External(function, arguments) => {
+                let operands: Vec<Operand> = arguments.iter().map(|a| self.eval(a, faults)).collect();
+                self.zip(&operands, faults, |values| function.call(values))
+            }
             Expr::Call(Function::Coalesce, arguments) => self.coalesce(arguments, faults),
             Expr::Call(function, arguments) => {
                 let operands: Vec<Operand> = arguments.iter().map(|a| self.eval(a, faults)).collect();

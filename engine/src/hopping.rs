@@ -278,6 +278,7 @@ impl Operator for Hopping {
                 pane.state.save(&self.grouping.calls, place, writer);
             }
         }
+        keys.iter().for_each(|&slot| self.total.save_running(&self.grouping.calls, slot, writer));
     }
 
     fn load(&mut self, reader: &mut Reader<'_>) -> Result<(), Corrupt> {
@@ -315,6 +316,9 @@ impl Operator for Hopping {
                 pane.state.load(&self.grouping.calls, place as u32, reader)?;
             }
             self.open = Some(pane);
+        }
+        for slot in keys {
+            self.total.load_running(&self.grouping.calls, slot, reader)?;
         }
         Ok(())
     }

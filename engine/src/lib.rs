@@ -44,6 +44,7 @@ pub mod substream;
 pub mod table;
 pub mod tumbling;
 pub mod union;
+pub mod user;
 
 pub use checkpoint::CheckpointError;
 pub use instance::{Instance, Produced};

@@ -10,11 +10,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rewindow_query::expr::Expr;
+use rewindow_query::functions::ExternalAggregate;
 use rewindow_query::plan::{Aggregate, AggregateCall};
 use rewindow_query::value::compare_int_float;
 use rewindow_query::{Record, Value};
 
 use crate::calls::decimal;
+use crate::user;
 
 /// What is kept of an argument.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,6 +31,8 @@ pub enum List {
     Cont,
     /// PERCENTILE_DISC: values that are not NULL.
     Disc,
+    /// An aggregate from outside: values that are not NULL, each in a record with its timestamp.
+    User(Arc<ExternalAggregate>),
 }
 
 /// The ORDER BY of COLLECTTOP and TOPONE, and how many come out.
@@ -52,13 +56,18 @@ impl List {
             Aggregate::TopOne => order(1),
             Aggregate::PercentileCont(_) => List::Cont,
             Aggregate::PercentileDisc(_) => List::Disc,
+            Aggregate::User => call.user.clone().map_or(List::None, List::User),
             _ => List::None,
         }
     }
 
     /// What is evaluated for a call of this argument: with order keys a record of the value and the keys.
     pub fn expr(&self, argument: &Expr, call: &AggregateCall) -> Expr {
-        let List::Top(_) = self else { return argument.clone() };
+        match self {
+            List::User(_) => return user::expr(argument),
+            List::Top(_) => {}
+            _ => return argument.clone(),
+        }
         let keys = call.order.iter().enumerate().map(|(at, (key, _))| (at.to_string().into(), key.clone()));
         Expr::Record(std::iter::once((Arc::from("value"), argument.clone())).chain(keys).collect())
     }
@@ -69,12 +78,13 @@ impl List {
             List::None => true,
             List::Collect | List::Top(_) => false,
             List::Cont | List::Disc => value.is_null(),
+            List::User(_) => user::parts(value).is_none_or(|(value, _)| value.is_null()),
         }
     }
 
     /// Whether values are only kept, neither counted nor compared.
     pub fn is_all(&self) -> bool {
-        matches!(self, List::Collect | List::Top(_))
+        matches!(self, List::Collect | List::Top(_) | List::User(_))
     }
 }
 

@@ -159,6 +159,16 @@ impl Over {
         }
     }
 
+    /// Writes the state of an aggregate from outside, without the rows that have expired.
+    fn save_running(&self, slot: u32, writer: &mut Writer) {
+        let start = self.until.0.saturating_sub(self.op.limit.0);
+        let mut state = self.state.clone();
+        for (_, value) in self.log[slot as usize].iter().take_while(|(at, _)| *at <= start) {
+            state.remove(&self.calls, slot, std::iter::once(value.clone()).take(self.lanes()));
+        }
+        state.save_running(&self.calls, slot, writer);
+    }
+
     /// How many arguments there are: none for COUNT(*).
     fn lanes(&self) -> usize {
         self.calls.arguments().count()
@@ -208,6 +218,9 @@ impl Operator for Over {
                 writer.i64(*at);
                 writer.value(value);
             }
+            if self.op.call.user.is_some() {
+                self.save_running(slot, writer);
+            }
         }
     }
 
@@ -225,6 +238,7 @@ impl Operator for Over {
                 newest = at;
                 self.enter(slot, at, value);
             }
+            self.state.load_running(&self.calls, slot, reader)?;
         }
         Ok(())
     }

@@ -22,7 +22,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rewindow_query::{Gap, LogView, Ordering, Outcome, Plan, Recovered, Shard, Span, Timestamp, Why};
+use rewindow_query::{
+    Gap, LogView, Ordering, Outcome, Plan, QueryError, Recovered, Shard, Span, Timestamp, Why,
+};
 
 use crate::checkpoint::CheckpointError;
 use crate::instance::Instance;
@@ -48,6 +50,9 @@ pub enum OpenError {
     /// would hide that.
     #[error("{0}")]
     Checkpoint(#[from] CheckpointError),
+    /// The query calls a function for which nothing is registered (choice C-EXTERNAL).
+    #[error("{0}")]
+    Function(#[from] QueryError),
 }
 
 impl OpenError {
@@ -55,6 +60,7 @@ impl OpenError {
     pub fn code(&self) -> &'static str {
         match self {
             OpenError::Checkpoint(error) => error.code(),
+            OpenError::Function(error) => error.code,
         }
     }
 }
@@ -95,6 +101,7 @@ pub(crate) fn open(
     opening: &Opening<'_>,
     plants: Plants,
 ) -> Result<(Instance, Recovered), OpenError> {
+    setup.plan.check_functions()?;
     let allowed = match opening.why {
         Why::AfterKill | Why::AfterUpgrade { readable: true } => true,
         Why::UserRestart => plants.is(Plant::RestartUsesCheckpoint),

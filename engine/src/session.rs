@@ -75,7 +75,8 @@ impl Session {
         };
         let mut all = op.clone();
         all.keys.extend_from_slice(&op.session_by);
-        let grouping = Grouping::new(&all);
+        let mut grouping = Grouping::new(&all);
+        grouping.calls = grouping.calls.forgetting();
         let state = State::new(&grouping.calls);
         Session {
             grouping,

@@ -16,6 +16,7 @@ fn group(timeout: i64, max: i64, keys: &[usize], by: &[usize]) -> Group {
         distinct: false,
         as_text: false,
         order: Vec::new(),
+        user: None,
     };
     Group {
         window: Window::Session { timeout: Span(timeout), max: Span(max) },

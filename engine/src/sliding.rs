@@ -243,7 +243,7 @@ impl Operator for Sliding {
         let inside = |slot: &u32| !lost && !events[*slot as usize].is_empty();
         let used: Vec<u32> = self.grouping.slots.sorted().into_iter().filter(inside).collect();
         writer.len(used.len());
-        for slot in used {
+        for &slot in &used {
             self.grouping.save_key(slot, writer);
             writer.len(events[slot as usize].len());
             for (at, values) in &events[slot as usize] {
@@ -251,12 +251,15 @@ impl Operator for Sliding {
                 values.iter().for_each(|value| writer.value(value));
             }
         }
+        used.iter().for_each(|&slot| self.total.save_running(&self.grouping.calls, slot, writer));
     }
 
     fn load(&mut self, reader: &mut Reader<'_>) -> Result<(), Corrupt> {
         let mut events: Vec<(i64, u32, Vec<Value>)> = Vec::new();
+        let mut slots = Vec::new();
         for _ in 0..reader.len(8)? {
             let slot = self.grouping.load_key(reader)?;
+            slots.push(slot);
             for _ in 0..reader.len(8)? {
                 let at = read_ticks(reader)?;
                 let mut values = Vec::new();
@@ -282,6 +285,9 @@ impl Operator for Sliding {
                 queues.push(slot, Extremes::of(&value));
             }
             self.values.iter_mut().zip(values).for_each(|(queue, value)| queue.push(value));
+        }
+        for slot in slots {
+            self.total.load_running(&self.grouping.calls, slot, reader)?;
         }
         Ok(())
     }

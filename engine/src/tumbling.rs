@@ -43,7 +43,7 @@ impl Tumbling {
             other => unreachable!("a {} window is no tumbling window", other.name()),
         };
         let mut grouping = Grouping::new(op);
-        grouping.calls = grouping.calls.pruning();
+        grouping.calls = grouping.calls.pruning().forgetting();
         let state = State::new(&grouping.calls);
         Tumbling { grouping, state, size, offset, end: None, ended: false, plants }
     }

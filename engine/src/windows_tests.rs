@@ -14,7 +14,7 @@ use crate::testing::{Output, Row, batch, column, cuts, rows, run, run_every_way,
 use crate::tumbling::Tumbling;
 
 fn call(function: Aggregate, distinct: bool) -> AggregateCall {
-    AggregateCall { function, argument: Some(column(1)), distinct, as_text: false, order: Vec::new() }
+    AggregateCall { function, argument: Some(column(1)), distinct, as_text: false, order: Vec::new(), user: None }
 }
 
 fn group(window: Window, keys: usize, extremes: bool) -> Group {
@@ -25,6 +25,7 @@ fn group(window: Window, keys: usize, extremes: bool) -> Group {
             distinct: false,
             as_text: false,
             order: Vec::new(),
+            user: None,
         },
         call(Aggregate::Count, false),
         call(Aggregate::Count, true),

@@ -44,10 +44,10 @@ pub(crate) fn prepare(call: &AggregateCall, row: &Fact) -> Result<Argument, Stri
 /// SUM and its like take numbers, text becomes a float, bit 0 or 1; MIN and its like take bit and datetime
 /// too, and text only where it is explicitly cast (rule 6.1).
 pub(crate) fn prepared(call: &AggregateCall, value: Value) -> Result<Value, String> {
-    use Aggregate::{Collect, CollectTop, Count, Max, Min, PercentileDisc, TopOne};
+    use Aggregate::{Collect, CollectTop, Count, Max, Min, PercentileDisc, TopOne, User};
     let as_is = matches!(call.function, Min | Max | PercentileDisc(_));
     match (call.function, &value) {
-        (Count | Collect | CollectTop(_) | TopOne, _) | (_, Value::Null) => Ok(value),
+        (Count | Collect | CollectTop(_) | TopOne | User, _) | (_, Value::Null) => Ok(value),
         (_, Value::Text(_)) if as_is && call.as_text => Ok(value),
         (_, Value::Text(_)) => cast(&value, Type::Float),
         (_, Value::Bit(_) | Value::Datetime(_)) if as_is => Ok(value),
@@ -83,6 +83,7 @@ pub(crate) fn aggregate(
         Aggregate::Collect => Ok(collect(arguments)),
         Aggregate::CollectTop(most) => Ok(collect_top(call, most, arguments)),
         Aggregate::TopOne => Ok(top_one(call, arguments)),
+        Aggregate::User => user(call, &present).map_err(|message| Failure { at: end, message }),
         _ if values.is_empty() => Ok(Value::Null),
         Aggregate::Sum if values.iter().all(|value| matches!(value, Value::Int(_))) => {
             let outside = || Failure { at: end, message: "SUM is outside the bigint range".to_owned() };
@@ -103,6 +104,16 @@ pub(crate) fn aggregate(
             Ok(disc(p, descending, &values))
         }
     }
+}
+
+/// An aggregate from outside, from its first value to its last; never takes one back (choice C-EXTERNAL).
+fn user(call: &AggregateCall, present: &[(Timestamp, &Value)]) -> Result<Value, String> {
+    let Some(user) = &call.user else { return Err("an aggregate without a name".to_owned()) };
+    let mut state = user.init()?;
+    for (at, value) in present {
+        state = user.accumulate(state, value, *at)?;
+    }
+    user.compute(&state)
 }
 
 fn count(n: usize) -> Value {

@@ -59,6 +59,10 @@ pub(crate) fn evaluate(expr: &Expr, row: &Fact) -> Result<Value, String> {
             }
             Ok(Value::Record(Arc::new(Record::new(record))))
         }
+        Expr::External(function, arguments) => {
+            let values: Result<Vec<Value>, String> = arguments.iter().map(|a| evaluate(a, row)).collect();
+            function.call(&values?)
+        }
         Expr::Call(function, arguments) => {
             let values: Result<Vec<Value>, String> = arguments.iter().map(|a| evaluate(a, row)).collect();
             call(*function, &values?)

@@ -22,6 +22,8 @@ codes! {
     UNSUPPORTED = "unsupported": "A part of the language that is known but not supported yet.";
     UNKNOWN_STREAM = "unknown-stream": "FROM names neither a step nor a declared stream.";
     UNKNOWN_FUNCTION = "unknown-function": "No function of that name exists (section 10).";
+    UNREGISTERED_FUNCTION = "unregistered-function": "A function from outside the language for which no implementation is registered (choice C-EXTERNAL).";
+    FUNCTION_PREFIX = "function-prefix": "A prefix in front of a function of the language (section 15).";
     UNKNOWN_UNIT = "unknown-unit": "No unit of time of that name exists (rule 4.5, section 10).";
     UNKNOWN_TYPE = "unknown-type": "No type of that name exists (rule 1.1).";
     DUPLICATE_STEP = "duplicate-step": "Two steps of WITH have one name (rule 5.7).";

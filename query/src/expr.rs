@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::functions::ExternalScalar;
 use crate::time::Unit;
 use crate::value::{Type, Value};
 
@@ -41,6 +42,8 @@ pub enum Expr {
     },
     /// A function of its arguments.
     Call(Function, Vec<Expr>),
+    /// A function from outside the language of its arguments, NULL among them (choice C-EXTERNAL).
+    External(ExternalScalar, Vec<Expr>),
     /// A record of named values, in this order: `LAG(*)`, `COLLECT()` and `COUNT(DISTINCT step)` over columns
     /// that have names.
     Record(Vec<(Arc<str>, Expr)>),

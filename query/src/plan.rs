@@ -15,6 +15,7 @@
 use std::sync::Arc;
 
 use crate::expr::{Expr, Predicate};
+use crate::functions::ExternalAggregate;
 use crate::time::{Span, Unit};
 use crate::value::Type;
 
@@ -223,6 +224,8 @@ pub struct AggregateCall {
     /// ORDER BY of COLLECTTOP, TOPONE and the percentiles, most significant first; `true` is DESC. NULL is
     /// the smallest (rule 2.7). Empty for all others.
     pub order: Vec<(Expr, bool)>,
+    /// Whose aggregate [`Aggregate::User`] is; `None` for all others.
+    pub user: Option<Arc<ExternalAggregate>>,
 }
 
 /// The aggregates of rule 6.1.
@@ -256,6 +259,8 @@ pub enum Aggregate {
     CollectTop(u32),
     /// TOPONE
     TopOne,
+    /// `uda.*` and AnomalyDetection_*: see [`AggregateCall::user`]
+    User,
 }
 
 /// A join of two streams.

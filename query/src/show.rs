@@ -8,6 +8,7 @@ use std::fmt::{self, Display, Write};
 use std::sync::Arc;
 
 use crate::expr::{BinaryOp, CompareOp, Expr, Function, Predicate};
+use crate::functions::External;
 use crate::plan::{
     Aggregate, AggregateCall, ApplyKind, Item, Match, MatchTerm, Op, Pattern, Plan, SourceColumn, Window,
 };
@@ -271,6 +272,20 @@ impl<T: ?Sized> Show<'_, T> {
         }
     }
 
+    /// A function from outside: name, version and constants; for people the name alone.
+    fn external<I: ?Sized>(&self, f: &mut fmt::Formatter<'_>, external: &External<I>) -> fmt::Result {
+        if self.names.is_some() {
+            return write!(f, " {}", external.name);
+        }
+        let name = external.name.to_ascii_lowercase();
+        write!(f, " {} {:016x} [", quoted(&name), external.version)?;
+        external.parameters.iter().try_for_each(|value| {
+            literal(f, value)?;
+            f.write_str(",")
+        })?;
+        f.write_str("]")
+    }
+
     /// For people as in `6 h`, canonically exact.
     fn span(&self, span: Span) -> String {
         if self.names.is_some() { span.to_string() } else { span_to_clock(span) }
@@ -340,6 +355,7 @@ impl Display for Show<'_, AggregateCall> {
             Aggregate::Collect => "collect",
             Aggregate::CollectTop(_) => "collecttop",
             Aggregate::TopOne => "topone",
+            Aggregate::User => "user",
         };
         f.write_str(name)?;
         match self.what.function {
@@ -351,6 +367,9 @@ impl Display for Show<'_, AggregateCall> {
             }
             Aggregate::CollectTop(n) => write!(f, " {n}")?,
             _ => {}
+        }
+        if let Some(user) = &self.what.user {
+            self.external(f, user)?;
         }
         let distinct = if self.what.distinct { "distinct " } else { "" };
         let text = if self.what.as_text { " as text" } else { "" };
@@ -402,6 +421,11 @@ impl Display for Show<'_, Expr> {
             }
             Expr::Call(function, args) => {
                 write!(f, "{}({})", function_name(*function), List(args.iter().map(|e| self.with(e))))
+            }
+            Expr::External(function, args) => {
+                f.write_str("external")?;
+                self.external(f, function)?;
+                write!(f, "({})", List(args.iter().map(|e| self.with(e))))
             }
             Expr::Record(members) => {
                 let members = members.iter().map(|(name, expr)| match self.names {

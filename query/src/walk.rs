@@ -4,6 +4,7 @@
 //! Invariant: each column is visited once per occurrence, left to right.
 
 use crate::expr::{Expr, Predicate};
+use crate::plan::{AggregateCall, Item, MatchTerm, Op};
 
 impl Expr {
     /// Calls `change` with every column index in the expression.
@@ -25,7 +26,9 @@ impl Expr {
                 }
                 otherwise.columns_mut(change);
             }
-            Expr::Call(_, args) => args.iter_mut().for_each(|e| e.columns_mut(change)),
+            Expr::Call(_, args) | Expr::External(_, args) => {
+                args.iter_mut().for_each(|e| e.columns_mut(change))
+            }
             Expr::Record(members) => members.iter_mut().for_each(|(_, e)| e.columns_mut(change)),
         }
     }
@@ -49,7 +52,7 @@ impl Expr {
                 }
                 otherwise.visit(see);
             }
-            Expr::Call(_, args) => args.iter().for_each(|e| e.visit(see)),
+            Expr::Call(_, args) | Expr::External(_, args) => args.iter().for_each(|e| e.visit(see)),
             Expr::Record(members) => members.iter().for_each(|(_, e)| e.visit(see)),
         }
     }
@@ -97,6 +100,81 @@ impl Predicate {
                 expr.visit(see);
                 list.iter().for_each(|e| e.visit(see));
             }
+        }
+    }
+}
+
+impl Op {
+    /// Calls `see` with every expression of the operator.
+    pub fn visit<'a>(&'a self, see: &mut dyn FnMut(&'a Expr)) {
+        let mut predicate: Option<&Predicate> = None;
+        let mut all = |exprs: &'a [Expr]| exprs.iter().for_each(|expr| expr.visit(see));
+        match self {
+            Op::Union => {}
+            Op::Source(source) => {
+                all(&source.over);
+                source.timestamp_by.iter().for_each(|expr| expr.visit(see));
+            }
+            Op::Filter(filter) => predicate = Some(filter),
+            Op::Project(project) => project.items.iter().for_each(|item| match item {
+                Item::Column(_, expr) | Item::Spread(expr) => expr.visit(see),
+            }),
+            Op::Group(group) => {
+                all(&group.keys);
+                all(&group.session_by);
+                group.calls.iter().for_each(|call| call.visit(see));
+            }
+            Op::Join(join) => predicate = Some(&join.on),
+            Op::ReferenceJoin(join) => predicate = Some(&join.on),
+            Op::Lag(lag) => {
+                all(&lag.partition);
+                [&lag.argument, &lag.default].into_iter().for_each(|expr| expr.visit(see));
+                predicate = lag.when.as_ref();
+            }
+            Op::Last(last) => {
+                all(&last.partition);
+                [&last.argument, &last.default].into_iter().for_each(|expr| expr.visit(see));
+                predicate = last.when.as_ref();
+            }
+            Op::IsFirst(first) => {
+                all(&first.partition);
+                predicate = first.when.as_ref();
+            }
+            Op::Over(over) => {
+                all(&over.partition);
+                over.call.visit(see);
+                predicate = over.when.as_ref();
+            }
+            Op::Apply(apply) => apply.argument.visit(see),
+            Op::Match(pattern) => {
+                all(&pattern.partition);
+                for variable in &pattern.variables {
+                    variable.define.visit(see);
+                    variable.terms.iter().filter_map(MatchTerm::expr).for_each(|expr| expr.visit(see));
+                }
+                for (_, measure) in &pattern.measures {
+                    measure.expr.visit(see);
+                    measure.terms.iter().filter_map(MatchTerm::expr).for_each(|expr| expr.visit(see));
+                }
+            }
+        }
+        predicate.into_iter().for_each(|predicate| predicate.visit(see));
+    }
+}
+
+impl AggregateCall {
+    fn visit<'a>(&'a self, see: &mut dyn FnMut(&'a Expr)) {
+        let order = self.order.iter().map(|(expr, _)| expr);
+        self.argument.iter().chain(order).for_each(|expr| expr.visit(see));
+    }
+}
+
+impl MatchTerm {
+    fn expr(&self) -> Option<&Expr> {
+        match self {
+            MatchTerm::Current(expr) | MatchTerm::First(_, expr) | MatchTerm::Last(_, expr) => Some(expr),
+            MatchTerm::Min(_, expr) | MatchTerm::Max(_, expr) => Some(expr),
+            MatchTerm::Classifier => None,
         }
     }
 }

@@ -19,7 +19,55 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     ("syntax", "CROSS", "SELECT a FROM Meter CROSS JOIN Gate ON 1 = 1"),
     ("too-deep", "", "DEEP"),
     ("too-long", "", "LONG"),
-    ("unsupported", "udf.f", "SELECT udf.f(a) FROM Meter"),
+    ("unregistered-function", "udf.f", "SELECT udf.f(a) FROM Meter"),
+    ("unregistered-function", "ml.score", "SELECT a FROM Meter WHERE ml.score(a, NULL) > 1"),
+    ("unregistered-function", "uda.f", "SELECT uda.f(a) FROM Meter GROUP BY Tumbling(minute, 1)"),
+    (
+        "unregistered-function",
+        "AnomalyDetection_ChangePoint",
+        "SELECT AnomalyDetection_ChangePoint(a, 95, 120) OVER (LIMIT DURATION(hour, 1)) FROM Meter",
+    ),
+    (
+        "unregistered-function",
+        "GetMetadataPropertyValue",
+        "SELECT GetMetadataPropertyValue(Meter, 'EventId') FROM Meter",
+    ),
+    ("bad-arguments", "a", "SELECT GetMetadataPropertyValue(a, 'EventId') FROM Meter"),
+    (
+        "bad-arguments",
+        "S",
+        "WITH S AS (SELECT a FROM Meter) SELECT GetMetadataPropertyValue(S, 'EventId') FROM S",
+    ),
+    ("bad-arguments", "uda.f(a, b)", "SELECT uda.f(a, b) FROM Meter GROUP BY Tumbling(minute, 1)"),
+    ("bad-arguments", "udf.f(a) OVER (PARTITION BY a)", "SELECT udf.f(a) OVER (PARTITION BY a) FROM Meter"),
+    ("no-window", "uda.f(a)", "SELECT uda.f(a) FROM Meter"),
+    ("no-over", "LIMIT DURATION(hour, 1)", "SELECT uda.f(a) OVER (LIMIT DURATION(hour, 1)) FROM Meter"),
+    ("nested-analytic", "udf.f", "SELECT LAG(udf.f(a)) OVER (LIMIT DURATION(hour, 1)) FROM Meter"),
+    ("nested-analytic", "udf.f", "SELECT ISFIRST(hour, 1) OVER (WHEN udf.f(a) = 1) FROM Meter"),
+    (
+        "no-limit",
+        "AnomalyDetection_ChangePoint(a, 95, 120) OVER (PARTITION BY a)",
+        "SELECT AnomalyDetection_ChangePoint(a, 95, 120) OVER (PARTITION BY a) FROM Meter",
+    ),
+    (
+        "bad-arguments",
+        "'both'",
+        "SELECT AnomalyDetection_SpikeAndDip(a, 95, 120, 'both') OVER (LIMIT DURATION(hour, 1)) FROM Meter",
+    ),
+    (
+        "bad-arguments",
+        "n",
+        "SELECT AnomalyDetection_ChangePoint(a, n, 120) OVER (LIMIT DURATION(hour, 1)) FROM Meter",
+    ),
+    (
+        "type-mismatch",
+        "'x'",
+        "SELECT AnomalyDetection_ChangePoint('x', 95, 120) OVER (LIMIT DURATION(hour, 1)) FROM Meter",
+    ),
+    ("function-prefix", "x.SUM", "SELECT x.SUM(a) FROM Meter GROUP BY Tumbling(minute, 1)"),
+    ("function-prefix", "system.f", "SELECT system.f(a) FROM Meter"),
+    ("unknown-function", "ISNULL", "SELECT ISNULL(a, 0) FROM Meter"),
+    ("unknown-function", "SUBSTRNIG", "SELECT SUBSTRNIG(a, 1, 2) FROM Meter"),
     ("unsupported", "DISTINCT", "SELECT DISTINCT a FROM Meter"),
     ("unsupported", "(", "SELECT a FROM (SELECT a FROM Meter)"),
     (
@@ -309,10 +357,12 @@ fn every_refusal_has_its_code_and_points_at_the_mistake() {
     let mut wrong = String::new();
     for (code, pointed, query) in REFUSALS {
         let text = written(query);
-        let declared = Declared { inputs: Some(&inputs), references: Some(&references) };
+        let declared =
+            Declared { inputs: Some(&inputs), references: Some(&references), ..Declared::default() };
         let found = match analyse_with(&text, &declared) {
-            Ok(plan) => format!("accepted:\n{plan}"),
-            Err(error) => {
+            Ok(plan) if plan.check_functions().is_ok() => format!("accepted:\n{plan}"),
+            refused => {
+                let error = refused.and_then(|plan| plan.check_functions()).unwrap_err();
                 let place = text.get(error.place.clone());
                 let hit = ["DEEP", "LONG"].contains(query) || place == Some(*pointed);
                 let words = !error.message.is_empty() && !error.label.is_empty();

@@ -44,7 +44,7 @@ impl Truth {
         let names: Vec<String> = case.inputs.iter().map(|input| input.name.clone()).collect();
         let plan = analyse_with(
             &case.query,
-            &Declared { inputs: Some(&names), references: Some(&case.references) },
+            &Declared { inputs: Some(&names), references: Some(&case.references), ..Declared::default() },
         )?;
         Ok(Truth::of_plan(Arc::new(plan), case))
     }

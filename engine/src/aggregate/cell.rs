@@ -4,7 +4,9 @@
 //! same content are saved as the same bytes.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
+use rewindow_query::functions::ExternalAggregate;
 use rewindow_query::plan::Aggregate;
 use rewindow_query::{Type, Value};
 
@@ -14,6 +16,7 @@ use crate::exact::ExactSum;
 use crate::extremes::Extremes;
 use crate::listed::{self, List, Order};
 use crate::spread::{Spread, Squares};
+use crate::user::{self, Running};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IntCell {
@@ -44,6 +47,8 @@ pub(super) struct Cell {
     pub(super) distinct: BTreeMap<Value, u64>,
     /// What has to be kept as it came, in processing order.
     pub(super) list: VecDeque<Value>,
+    /// The state of an aggregate from outside, once it has seen a value.
+    pub(super) running: Option<Running>,
 }
 
 pub(super) fn whole(count: u64) -> Value {
@@ -171,6 +176,30 @@ impl Cell {
             // What leaves is the oldest.
             self.list.drain(..other.list.len().min(self.list.len()));
         }
+        if let Some(theirs) = &other.running {
+            let mine = self.running.get_or_insert_with(|| theirs.empty());
+            if add {
+                other.list.iter().for_each(|value| mine.enter(value))
+            } else {
+                mine.leave_all(theirs, &other.list)
+            }
+        }
+    }
+
+    /// Takes the oldest value of a list back.
+    pub(super) fn pop(&mut self) {
+        let Some(value) = self.list.pop_front() else { return };
+        if let Some(running) = &mut self.running {
+            running.leave(&value);
+        }
+    }
+
+    /// The result of an aggregate from outside.
+    pub(super) fn user(&self, user: &Arc<ExternalAggregate>) -> Result<Value, String> {
+        match &self.running {
+            Some(running) => running.result(&self.list),
+            None => Running::new(user).result(&self.list),
+        }
     }
 
     pub(super) fn result(&self, function: Aggregate) -> Result<Value, String> {
@@ -206,6 +235,12 @@ impl Cell {
 
     /// Keeps a value for a function of lists.
     pub(super) fn push(&mut self, argument: &Argument, value: &Value) {
+        if let List::User(user) = &argument.list {
+            self.running.get_or_insert_with(|| Running::new(user)).enter(value);
+            if argument.forgets {
+                return;
+            }
+        }
         let compared = argument.list == List::Disc;
         self.list.push_back(if compared { argument.comparable(value.clone()) } else { value.clone() });
         if let (List::Top(order), true) = (&argument.list, argument.prunes) {
@@ -257,6 +292,9 @@ impl Cell {
             writer.len(self.list.len());
             self.list.iter().for_each(|value| writer.value(value));
         }
+        if let List::User(_) = &argument.list {
+            user::save(self.running.as_ref(), writer);
+        }
         if argument.extremes {
             writer.value(&self.extremes.min);
             writer.value(&self.extremes.max);
@@ -295,6 +333,9 @@ impl Cell {
             if cell.list.len() as u64 > most {
                 return Err(reader.corrupt("no more values than rows"));
             }
+        }
+        if let List::User(user) = &argument.list {
+            cell.running = user::load(user, reader)?;
         }
         if argument.extremes {
             cell.extremes = Extremes { min: reader.value()?, max: reader.value()? };

@@ -119,6 +119,7 @@ pub fn of_v(function: Aggregate) -> AggregateCall {
         distinct: false,
         as_text: false,
         order: Vec::new(),
+        user: None,
     }
 }
 
@@ -130,6 +131,7 @@ pub fn count() -> AggregateCall {
         distinct: false,
         as_text: false,
         order: Vec::new(),
+        user: None,
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) fn named(name: &str) -> Option<Aggregate> {
         "collect" => Aggregate::Collect,
         "collecttop" => Aggregate::CollectTop(0),
         "topone" => Aggregate::TopOne,
+        _ if name.starts_with("uda.") => Aggregate::User,
         _ => return None,
     })
 }
@@ -105,9 +106,11 @@ impl Scope<'_> {
             Aggregate::Min | Aggregate::Max => ty.filter(|ty| *ty != Type::Text || as_text),
             Aggregate::Collect | Aggregate::CollectTop(_) => Some(Type::Array),
             Aggregate::TopOne | Aggregate::PercentileDisc(_) => ty,
+            Aggregate::User => None,
         };
+        let user = (function == Aggregate::User).then(|| self.external_aggregate(call, Vec::new()));
         let order = order.into_iter().map(|(typed, descending)| (typed.expr, descending)).collect();
-        Ok((AggregateCall { function, argument, distinct: call.distinct, as_text, order }, ty))
+        Ok((AggregateCall { function, argument, distinct: call.distinct, as_text, order, user }, ty))
     }
 
     /// The number in front and the ORDER BY behind: of COLLECTTOP, TOPONE and the percentiles.

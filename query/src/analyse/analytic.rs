@@ -6,10 +6,10 @@
 
 use std::ops::Range;
 
-use super::aggregate;
 use super::scope::{self, Clause, Scope, Symbol, Typed};
 use super::types::{self, Ty};
 use super::window;
+use super::{aggregate, external};
 use crate::codes::{self, fail};
 use crate::error::QueryError;
 use crate::expr::{Expr, Predicate};
@@ -51,6 +51,7 @@ impl Scope<'_> {
         let (op, ty) = match name.as_str() {
             "ISFIRST" => self.is_first(call, ast)?,
             "LAG" | "LAST" => self.looks_back(&name, call, ast)?,
+            _ if external::is_anomaly(&name.to_ascii_lowercase()) => self.anomaly(&name, call, ast)?,
             _ => self.over_aggregate(&name, call, ast)?,
         };
         let side = self.side_for(&op, &name, ast)?;
@@ -97,6 +98,7 @@ impl Scope<'_> {
             true => Op::Lag(Lag { argument, offset, default, partition, limit, when }),
             false => Op::Last(Last { argument, default, partition, limit, when }),
         };
+        external::refuse_inside(&op, name)?;
         Ok((op, ty))
     }
 
@@ -159,11 +161,17 @@ impl Scope<'_> {
             }
             None => (Vec::new(), None),
         };
-        Ok((Op::IsFirst(IsFirst { interval, partition, when }), Some(Type::Bigint)))
+        let op = Op::IsFirst(IsFirst { interval, partition, when });
+        external::refuse_inside(&op, "ISFIRST")?;
+        Ok((op, Some(Type::Bigint)))
     }
 
     /// PARTITION BY and WHEN; ORDER BY is refused, in the name of the function, unless that is empty.
-    fn over(&mut self, over: &Over, name: &str) -> Result<(Vec<Expr>, Option<Predicate>), QueryError> {
+    pub(super) fn over(
+        &mut self,
+        over: &Over,
+        name: &str,
+    ) -> Result<(Vec<Expr>, Option<Predicate>), QueryError> {
         if let Some((order, _)) = over.order.first().filter(|_| !name.is_empty()) {
             let message =
                 format!("{name} takes no ORDER BY: events are in the order of their timestamps (section 7)");
@@ -235,7 +243,7 @@ fn lag_offset(ast: &Ast) -> Result<u32, QueryError> {
 }
 
 /// LIMIT DURATION(unit, n)
-fn limit(over: &Over) -> Result<Span, QueryError> {
+pub(super) fn limit(over: &Over) -> Result<Span, QueryError> {
     let (args, place) = over.limit.as_ref().expect("the caller has seen it");
     limit_of(args, place)
 }

@@ -1,40 +1,36 @@
 //! Calls by name: which functions exist, what they take, what they give (section 10).
 //!
-//! Aggregates, analytic functions and windows are recognised here and handed on. What the language has
-//! and this analysis leaves out is refused by name. Names ignore case.
+//! Aggregates, analytic functions, windows and functions from outside are recognised here and handed on.
+//! Names ignore case.
 
+use super::external;
 use super::scalar::mismatch;
 use super::scope::{Clause, Scope, Typed};
 use super::types::{self, Ty};
 use super::window;
-use crate::codes::{self, fail, unsupported};
+use crate::codes::{self, fail};
 use crate::error::QueryError;
 use crate::expr::{Expr, Function};
 use crate::parse::ast::{Ast, Call, Kind};
 use crate::time::Unit;
 use crate::value::Type;
 
-/// Functions of the language that are not supported yet, with their rule.
-const LATER: &[(&str, &str)] = &[
-    ("getmetadatapropertyvalue", "10"),
-    ("anomalydetection_spikeanddip", "7.5"),
-    ("anomalydetection_changepoint", "7.5"),
-];
-
 impl Scope<'_> {
     /// A call of whatever kind.
     pub(super) fn call(&mut self, call: &Call, ast: &Ast, clause: Clause) -> Result<Typed, QueryError> {
         let name = call.name.to_ascii_lowercase();
+        if let Some(bare) = self.without_prefix(call)? {
+            return self.call(&bare, ast, clause);
+        }
         if super::aggregate::named(&name).is_some() {
             return self.aggregate(call, ast, clause);
         }
-        if matches!(name.as_str(), "lag" | "last" | "isfirst") {
+        if matches!(name.as_str(), "lag" | "last" | "isfirst") || external::is_anomaly(&name) {
             return self.analytic(call, ast, clause);
         }
         if let Some(error) = window::misplaced(&name, &ast.place) {
             return Err(error);
         }
-        refuse_later(&name, call)?;
         if super::apply::named(&name).is_some() {
             let message = format!("{} stands behind CROSS APPLY or OUTER APPLY (rule 5.10)", call.name);
             let error = fail(codes::APPLY_PLACE, &ast.place, "not here", message);
@@ -46,12 +42,14 @@ impl Scope<'_> {
             let message = format!("{} takes neither `*` nor DISTINCT nor OVER (section 10)", call.name);
             return Err(fail(codes::BAD_ARGUMENTS, &ast.place, "scalar function", message));
         }
+        if name == external::METADATA_PROPERTY {
+            return self.metadata_property(call, ast, clause);
+        }
         if let Some(function) = dated(&name) {
             return self.date_function(function, call, ast, clause);
         }
         let Some((function, takes, least)) = plain(&name) else {
-            let message = format!("there is no function {} (section 10)", call.name);
-            return Err(fail(codes::UNKNOWN_FUNCTION, &call.name_place, "unknown function", message));
+            return self.external(call, clause);
         };
         let most = if takes.ends_with("*") { usize::MAX } else { takes.len() };
         self.count_arguments(call, ast, least, most)?;
@@ -145,19 +143,6 @@ impl Scope<'_> {
     }
 }
 
-fn refuse_later(name: &str, call: &Call) -> Result<(), QueryError> {
-    if name.starts_with("udf.") {
-        return Err(unsupported("a user-defined function (udf.*)", "10", &call.name_place));
-    }
-    if name.starts_with("uda.") {
-        return Err(unsupported("a user-defined aggregate (uda.*)", "6.1", &call.name_place));
-    }
-    match LATER.iter().find(|(later, _)| *later == name) {
-        Some((_, rule)) => Err(unsupported(&call.name, rule, &call.name_place)),
-        None => Ok(()),
-    }
-}
-
 /// Functions whose first argument is a unit, or that fix one.
 enum Dated {
     Diff,
@@ -165,6 +150,15 @@ enum Dated {
     DatePart,
     DateName,
     Part(Unit),
+}
+
+/// Whether the language has a function of that name in lower case: scalar, aggregate or analytic.
+pub(super) fn is_known(name: &str) -> bool {
+    plain(name).is_some()
+        || dated(name).is_some()
+        || super::aggregate::named(name).is_some()
+        || matches!(name, "lag" | "last" | "isfirst" | external::METADATA_PROPERTY)
+        || external::is_anomaly(name)
 }
 
 fn dated(name: &str) -> Option<Dated> {

@@ -10,6 +10,7 @@ mod aggregate;
 mod analytic;
 mod apply;
 mod assemble;
+mod external;
 mod function;
 mod group;
 mod join;
@@ -26,6 +27,8 @@ use std::sync::Arc;
 use crate::codes::{self, fail, unsupported};
 use crate::error::QueryError;
 use crate::expr::Expr;
+use crate::functions::Functions;
+use crate::level::Level;
 use crate::parse::ast::{Ast, From, JoinClause, Kind, Name, Query, Script, Table};
 use crate::parse::parse;
 use crate::plan::{Input, Item, Node, NodeId, Op, Output, Plan, Project};
@@ -47,6 +50,14 @@ pub struct Declared<'a> {
     /// joined without a bound in time. With `None` whatever is joined without DATEDIFF, and is neither a
     /// step nor a declared stream, is reference data, in order of first mention.
     pub references: Option<&'a [String]>,
+    /// What functions from outside the language compute. A function that is not there can be planned and not
+    /// run: [`Plan::check_functions`].
+    pub functions: Option<&'a Functions>,
+    /// Whether a name that no function of the language has, nor is close to, is a machine-learning endpoint
+    /// that was declared elsewhere (choice C-EXTERNAL): for queries found without their job.
+    pub endpoints: bool,
+    /// The compatibility level (section 15).
+    pub level: Level,
 }
 
 /// Analyses a query: [`analyse_with`] where reference data is not declared.
@@ -54,7 +65,7 @@ pub struct Declared<'a> {
 /// # Errors
 /// The first thing found that keeps the query from running; [`crate::codes`] lists the kinds.
 pub fn analyse(text: &str, inputs: Option<&[String]>) -> Result<Plan, QueryError> {
-    analyse_with(text, &Declared { inputs, references: None })
+    analyse_with(text, &Declared { inputs, ..Declared::default() })
 }
 
 /// Analyses a query among declared streams and reference data.
@@ -72,6 +83,9 @@ pub fn analyse_with(text: &str, declared: &Declared<'_>) -> Result<Plan, QueryEr
         declared: declared.inputs.is_some(),
         references: list(declared.references),
         references_declared: declared.references.is_some(),
+        functions: declared.functions.cloned().unwrap_or_default(),
+        endpoints: declared.endpoints,
+        level: declared.level,
         tables: Vec::new(),
         substreams: None,
         nodes: Vec::new(),
@@ -103,6 +117,9 @@ struct Builder {
     declared: bool,
     references: Vec<Input>,
     references_declared: bool,
+    functions: Functions,
+    endpoints: bool,
+    level: Level,
     /// CREATE TABLE: the stream, its columns, and whether something reads it.
     tables: Vec<Declaration>,
     /// Whether the streams read so far are split into substreams: all are, or none (rule 3.9).
