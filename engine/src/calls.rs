@@ -127,6 +127,11 @@ impl Calls {
         (0..self.arguments.len()).filter(|&lane| self.arguments[lane].compares()).collect()
     }
 
+    /// Whether one of them comes from outside the language.
+    pub fn is_external(&self) -> bool {
+        self.calls.iter().any(|call| matches!(call, Call::User(_)))
+    }
+
     /// Number of columns emitted.
     pub fn len(&self) -> usize {
         self.calls.len()

@@ -278,7 +278,10 @@ impl Operator for Hopping {
                 pane.state.save(&self.grouping.calls, place, writer);
             }
         }
-        keys.iter().for_each(|&slot| self.total.save_running(&self.grouping.calls, slot, writer));
+        if self.grouping.calls.is_external() {
+            writer.u8(u8::from(self.open.is_some()));
+            keys.iter().for_each(|&slot| self.total.save_running(&self.grouping.calls, slot, writer));
+        }
     }
 
     fn load(&mut self, reader: &mut Reader<'_>) -> Result<(), Corrupt> {
@@ -317,8 +320,14 @@ impl Operator for Hopping {
             }
             self.open = Some(pane);
         }
-        for slot in keys {
-            self.total.load_running(&self.grouping.calls, slot, reader)?;
+        if self.grouping.calls.is_external() {
+            // What the total has seen hangs on whether the last pane was sealed.
+            if !reader.bool()? {
+                self.seal();
+            }
+            for slot in keys {
+                self.total.load_running(&self.grouping.calls, slot, reader)?;
+            }
         }
         Ok(())
     }
