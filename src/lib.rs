@@ -1,7 +1,7 @@
 //! The front door: generates cases, judges runs, shrinks and reports what broke.
 //!
 //! [`generate`] makes cases, [`trial`] runs and judges one, [`shrink`] makes a broken one small, [`report`]
-//! writes it down so that [`report::read`] gets it back. No operator logic lives here: what is right comes
+//! writes it down so that [`report::read`] gets it back; [`unit`] runs unit tests of queries. No operator logic lives here: what is right comes
 //! from `model`, what happened from `world`. Invariant: a verdict depends on the case and the subject alone.
 
 pub mod budget;
@@ -22,3 +22,4 @@ pub mod text;
 #[cfg(test)]
 mod toy;
 pub mod trial;
+pub mod unit;

@@ -11,6 +11,7 @@ mod replay;
 mod run;
 mod screen;
 mod subject;
+mod test;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -24,7 +25,8 @@ use rewindow::judge::Kind;
 #[derive(Parser)]
 #[command(name = "rewindow", version, max_term_width = 100, disable_help_subcommand = true)]
 #[command(after_help = "Exit codes: 0 held, 1 broken, 2 undecided, 3 not deterministic, 4 could not run; \
-    of replay: 0 fixed, 1 reproduces, 3 not deterministic, 125 cannot run.")]
+    of replay: 0 fixed, 1 reproduces, 3 not deterministic, 125 cannot run; \
+    of test: 0 all passed, 1 some failed, 4 could not run.")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -40,6 +42,8 @@ enum Command {
     Plan(plan::Arguments),
     /// Run the case of a report or case file again
     Replay(replay::Arguments),
+    /// Unit tests for queries: case files, or the vendor's testConfig.json
+    Test(test::Arguments),
 }
 
 /// How a screen is written.
@@ -94,6 +98,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(arguments) => (run::run(&arguments), Exit::CouldNotRun),
         Command::Plan(arguments) => (plan::plan(&arguments), Exit::CouldNotRun),
         Command::Replay(arguments) => (replay::replay(&arguments), Exit::CannotReplay),
+        Command::Test(arguments) => (test::test(&arguments), Exit::CouldNotRun),
     };
     let exit = result.unwrap_or_else(|problem| {
         let colour = std::io::stderr().is_terminal() && !budget::colours_unwanted();
