@@ -127,6 +127,10 @@ impl State {
         checked: bool,
     ) -> Result<(), String> {
         let argument = &calls.arguments[lane];
+        // Looked at before anything is kept: what is refused must not be in what is saved.
+        if checked && argument.list == List::Disc {
+            self.check_mix(calls, lane, slot, value)?;
+        }
         if !argument.list.skips(value) {
             self.lanes[lane].cells()[slot as usize].push(argument, value);
         }
@@ -142,7 +146,7 @@ impl State {
             return Ok(());
         }
         let cell = &mut self.lanes[lane].cells()[slot as usize];
-        if argument.compares() && checked {
+        if argument.extremes && checked {
             cell.check_mix(value)?;
         }
         cell.change(argument, value, true);

@@ -215,5 +215,9 @@ pub fn percentile_disc(list: &VecDeque<Value>, p: f64, descending: bool) -> Valu
     // Of equals the bigint stands in front of the float, in DESC behind it.
     let compare = |a: &Value, b: &Value| if descending { b.cmp(a) } else { a.cmp(b) };
     values.select_nth_unstable_by(at, compare);
-    values.swap_remove(at)
+    match values.swap_remove(at) {
+        // The two zeros are equal, and nothing says which of them stands first.
+        Value::Float(float) => Value::Float(float + 0.0),
+        other => other,
+    }
 }

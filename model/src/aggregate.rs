@@ -26,16 +26,20 @@ pub(crate) struct Argument {
     pub(crate) order: Vec<Value>,
 }
 
-/// The argument of an aggregate for a row.
+/// The argument of an aggregate for a row it takes in.
 pub(crate) fn prepare(call: &AggregateCall, row: &Fact) -> Result<Argument, String> {
-    let value = match &call.argument {
-        Some(argument) => prepared(call, evaluate(argument, row)?)?,
-        None => Value::Null,
-    };
+    let Argument { value, order } = evaluated(call, row)?;
+    let order: Result<Vec<Value>, String> = order.into_iter().map(order_key).collect();
+    Ok(Argument { value: prepared(call, value)?, order: order? })
+}
+
+/// Argument and ORDER BY for a row, whether or not the aggregate can take them.
+pub(crate) fn evaluated(call: &AggregateCall, row: &Fact) -> Result<Argument, String> {
+    let value = call.argument.as_ref().map_or(Ok(Value::Null), |argument| evaluate(argument, row))?;
     let mut order = Vec::new();
     if let Aggregate::CollectTop(_) | Aggregate::TopOne = call.function {
         for (expr, _) in &call.order {
-            order.push(order_key(evaluate(expr, row)?)?);
+            order.push(evaluate(expr, row)?);
         }
     }
     Ok(Argument { value, order })

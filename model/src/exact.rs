@@ -99,7 +99,8 @@ fn quotient(total: &BigInt, count: &BigInt) -> Option<f64> {
         steps += 1;
     }
     let magnitude = float(&steps, shift)?;
-    Some(if *total < BigInt::ZERO { -magnitude } else { magnitude })
+    // A zero has no sign.
+    Some(if *total < BigInt::ZERO { 0.0 - magnitude } else { magnitude })
 }
 
 /// `steps * 2^shift` units, which is a float or would be infinite.

@@ -122,7 +122,10 @@ fn from_wkt(text: &str) -> Option<Geometry> {
     if !["POINT", "LINESTRING", "POLYGON"].contains(&kind.as_str()) {
         return None;
     }
-    Geometry::try_from(wkt::Wkt::<f64>::from_str(text).ok()?).ok()
+    let geometry = Geometry::try_from(wkt::Wkt::<f64>::from_str(text).ok()?).ok()?;
+    // An empty point is read as no points at all.
+    matches!(geometry, Geometry::Point(_) | Geometry::LineString(_) | Geometry::Polygon(_))
+        .then_some(geometry)
 }
 
 fn from_geo_json(record: &Record) -> Option<Geometry> {
@@ -148,7 +151,10 @@ fn line(value: &Value) -> Option<LineString> {
 
 fn coord(value: &Value) -> Option<Coord> {
     let Value::Array(elements) = value else { return None };
-    let number = |place: usize| Some(as_float(&numeric(elements.get(place)?).ok()?));
+    let number = |place: usize| match elements.get(place)? {
+        Value::Bit(_) => None, // `true` is no coordinate
+        value => Some(as_float(&numeric(value).ok()?)),
+    };
     Some(Coord { x: number(0)?, y: number(1)? })
 }
 

@@ -56,17 +56,18 @@ pub(crate) fn close(
     if content.is_empty() {
         return None;
     }
-    let mut columns = key.to_vec();
+    let (mut columns, mut whole) = (key.to_vec(), true);
     for (place, call) in group.calls.iter().enumerate() {
         let arguments: Vec<(Timestamp, &Argument)> =
             content.iter().map(|member| (member.timestamp, &member.arguments[place])).collect();
         match aggregate(call, end, &arguments) {
             Ok(value) => columns.push(value),
+            // A later one may have failed earlier: at an event, not at the end.
             Err(failure) => {
                 failures.add(failure);
-                return None;
+                whole = false;
             }
         }
     }
-    Some(Fact { key, ..Fact::new(end, columns) })
+    whole.then(|| Fact { key, ..Fact::new(end, columns) })
 }

@@ -124,7 +124,7 @@ fn round_float(float: f64, places: i64) -> f64 {
         return float;
     }
     if kept < 0 {
-        return 0.0;
+        return 0.0_f64.copysign(float);
     }
     let kept = kept as usize;
     let mut rounded = vec![0];
@@ -139,5 +139,5 @@ fn round_float(float: f64, places: i64) -> f64 {
     }
     let written: String = rounded.iter().map(|digit| char::from(b'0' + digit)).collect();
     let magnitude: f64 = format!("{written}e{}", -places).parse().expect("digits and an exponent");
-    if magnitude == 0.0 { 0.0 } else { magnitude.copysign(float) }
+    magnitude.copysign(float)
 }

@@ -31,7 +31,10 @@ pub(crate) fn disc(p: f64, descending: bool, values: &[&Value]) -> Value {
     let n = values.len();
     let enough = |place: &usize| (*place as f64) / (n as f64) >= p;
     let place = (1..=n).find(enough).unwrap_or(n);
-    sorted(descending, values)[place - 1].clone()
+    match sorted(descending, values)[place - 1] {
+        Value::Float(float) => Value::Float(float + 0.0), // no -0
+        value => value.clone(),
+    }
 }
 
 /// In the order of C-KEY, which is that of C-MINMAX with a bigint before an equal float.

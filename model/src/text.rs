@@ -24,12 +24,13 @@ pub(crate) fn char_index(pattern: &str, text: &str, start: i64) -> Value {
 
 /// PATINDEX: the first place from which on the text is LIKE the pattern behind its leading `%`.
 pub(crate) fn pat_index(pattern: &str, text: &str) -> Value {
-    let rest = pattern.trim_start_matches('%');
-    let anchored = rest.len() == pattern.len();
-    if rest.is_empty() && !anchored {
+    let Some(rest) = pattern.strip_prefix('%') else {
+        return Value::Int(like(text, pattern, None).into());
+    };
+    if rest.is_empty() {
         return Value::Int(1);
     }
-    let mut starts = text.char_indices().map(|(start, _)| start).take(if anchored { 1 } else { usize::MAX });
+    let mut starts = text.char_indices().map(|(start, _)| start).chain([text.len()]);
     place(starts.position(|start| like(&text[start..], rest, None)))
 }
 

@@ -59,14 +59,20 @@ fn create_line(points: &[Value]) -> Result<Value, String> {
 
 fn create_polygon(points: &[Value]) -> Result<Value, String> {
     let mut coords = coords("CreatePolygon", points)?;
-    let different = coords.iter().enumerate().filter(|&(at, coord)| !coords[..at].contains(coord)).count();
-    if different < 3 {
+    if !is_ring(&coords) {
         return Err("CreatePolygon needs three different points".to_owned());
     }
     if coords.first() != coords.last() {
         coords.push(coords[0]);
     }
     Ok(geo_json("Polygon", Value::Array([positions(&coords)].into())))
+}
+
+/// Whether the points are a ring, closed or not: at least three of them differ.
+fn is_ring(coords: &[Coord]) -> bool {
+    let Some(&first) = coords.first() else { return false };
+    let second = coords.iter().find(|&&coord| coord != first);
+    second.is_some_and(|second| coords.iter().any(|coord| *coord != first && coord != second))
 }
 
 /// The coordinates of arguments that are points.
@@ -94,10 +100,18 @@ fn geo_json(kind: &str, coordinates: Value) -> Value {
 /// Reads a geometry.
 fn geometry(name: &str, value: &Value) -> Result<Geometry, String> {
     match value {
-        Value::Text(text) => match text.parse::<Wkt<f64>>() {
-            Ok(wkt) => from_wkt(name, &wkt),
-            Err(error) => Err(format!("{name}: `{text}` is no WKT: {error}")),
-        },
+        Value::Text(text) => {
+            // Collections are turned away unread: they nest, and their reader follows them however deep.
+            let word = text.trim_start().bytes().take_while(u8::is_ascii_alphabetic).count();
+            let word = &text.trim_start()[..word];
+            if !["POINT", "LINESTRING", "POLYGON"].iter().any(|kind| word.eq_ignore_ascii_case(kind)) {
+                return Err(format!("{name}: `{text}` is no WKT of a point, a line string or a polygon"));
+            }
+            match text.parse::<Wkt<f64>>() {
+                Ok(wkt) => from_wkt(name, &wkt),
+                Err(error) => Err(format!("{name}: `{text}` is no WKT: {error}")),
+            }
+        }
         Value::Record(record) => from_record(name, record),
         other => Err(wrong(name, other)),
     }
@@ -163,14 +177,15 @@ fn from_record(name: &str, record: &Record) -> Result<Geometry, String> {
 
 /// A line string, or a polygon of an outer ring and holes.
 fn build(name: &str, kind: &str, lines: Vec<Vec<Coord>>) -> Result<Geometry, String> {
+    let enough = |line: &Vec<Coord>| if kind == "Polygon" { is_ring(line) } else { line.len() > 1 };
+    if !lines.iter().all(enough) {
+        return Err(format!("{name}: a {kind} has too few points"));
+    }
     let mut lines = lines.into_iter().map(LineString);
     match lines.next() {
-        Some(first) if !first.0.is_empty() => Ok(if kind == "Polygon" {
-            Polygon::new(first, lines.filter(|line| !line.0.is_empty()).collect()).into()
-        } else {
-            first.into()
-        }),
-        _ => Err(format!("{name}: the geometry is empty")),
+        Some(first) if kind == "Polygon" => Ok(Polygon::new(first, lines.collect()).into()),
+        Some(first) => Ok(first.into()),
+        None => Err(format!("{name}: the geometry is empty")),
     }
 }
 

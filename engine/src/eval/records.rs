@@ -31,20 +31,15 @@ fn property(record: &Value, name: &Value) -> Result<Value, String> {
     Ok(record.get(&name).cloned().unwrap_or_default())
 }
 
-/// From 0. Of a record it is the member of that name, so that a path means the same whatever it meets.
+/// From 0. Of a record it is the member whose name is that number, so that a path means the same whatever it meets.
 fn element(array: &Value, index: &Value) -> Result<Value, String> {
+    let index = bigint("GetArrayElement", index)?;
     match array {
         Value::Array(items) => {
-            let place = usize::try_from(bigint("GetArrayElement", index)?).ok();
+            let place = usize::try_from(index).ok();
             Ok(place.and_then(|place| items.get(place)).cloned().unwrap_or_default())
         }
-        Value::Record(record) => {
-            let name = match index {
-                Value::Text(name) => name.to_string(),
-                other => bigint("GetArrayElement", other)?.to_string(),
-            };
-            Ok(record.get(&name).cloned().unwrap_or_default())
-        }
+        Value::Record(record) => Ok(record.get(&index.to_string()).cloned().unwrap_or_default()),
         other => Err(wrong("GetArrayElement", other)),
     }
 }
