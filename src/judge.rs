@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use rewindow_query::{Failure, Row, Span, Timestamp};
 use rewindow_world::case::Case;
-use rewindow_world::outcome::{RecoveryReport, Run, Step};
+use rewindow_world::outcome::{Failed, RecoveryReport, Run, Step};
 use rewindow_world::step_text;
 
 pub use level::Level;
@@ -247,6 +247,7 @@ pub fn judge(truth: &Truth, case: &Case, run: &Run) -> Verdict {
         .or_else(|| answers::refusal(truth, run))
         .or_else(|| answers::breach(truth, run, &allowed))
         .or_else(|| failure(truth, case, run, &allowed))
+        .or_else(|| fails_again(truth, run, &allowed))
         .or_else(|| rows.first.clone())
         .or_else(|| answers::catch_up(truth, run));
     match breach {
@@ -350,4 +351,28 @@ fn failure(truth: &Truth, case: &Case, run: &Run, allowed: &Allowed) -> Option<B
     };
     let claim = if case.faults.is_empty() { Claim::Agree } else { Claim::Failure };
     Some(truth.breach(claim, kind, None, None, at, message))
+}
+
+/// A shard that failed and was opened again fails again, at the same timestamp (rule 14.2): its input is the
+/// same. Not decided where a later start leaves the failing row out, or it is in an announced gap.
+fn fails_again(truth: &Truth, run: &Run, allowed: &Allowed) -> Option<Breach> {
+    run.failures.iter().find_map(|first| {
+        let Failed { shard, generation, ref failure, .. } = *first;
+        let skipped = run.skipped.iter().any(|s| s.shard == shard && failure.at < s.until);
+        if skipped || allowed.announced_ever(shard, failure.at) {
+            return None;
+        }
+        let later = |number: u32| number > generation;
+        run.recoveries.iter().find(|report| report.shard == shard && later(report.generation))?;
+        let again = run.failures.iter().find(|f| f.shard == shard && later(f.generation));
+        let (kind, message) = match again {
+            Some(again) if again.failure.at == failure.at => return None,
+            Some(again) => (
+                Kind::FailedElsewhere,
+                format!("opened again, it failed at {} instead of {}", again.failure.at, failure.at),
+            ),
+            None => (Kind::DidNotFail, format!("opened again, it did not fail again: {}", failure.message)),
+        };
+        Some(truth.breach(Claim::Failure, kind, None, Some(shard), failure.at, message))
+    })
 }

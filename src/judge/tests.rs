@@ -8,7 +8,7 @@ use rewindow_query::{
     Timestamp, Value, Why,
 };
 use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind};
-use rewindow_world::outcome::{CheckpointRecord, Delivery, RecoveryReport, Run, Skipped};
+use rewindow_world::outcome::{Failed, CheckpointRecord, Delivery, RecoveryReport, Run, Skipped};
 
 use super::*;
 
@@ -308,6 +308,27 @@ fn the_job_fails_exactly_when_it_must() {
     assert_eq!(verdict.breach().map(|b| b.kind), Some(Kind::FailedElsewhere));
     owed.run.failure = None;
     assert_eq!(judge(&owed.truth, &owed.case, &owed.run).breach(), None);
+}
+
+#[test]
+fn a_job_that_failed_and_is_started_again_fails_again() {
+    let failed = |generation, seconds| Failed {
+        at: at(9),
+        shard: 0,
+        generation,
+        failure: Failure { at: at(seconds), message: "overflow".to_owned() },
+    };
+    let mut scene = scene();
+    let owed = failed(0, 7).failure;
+    (scene.truth.answer.failure, scene.run.failure) = (Some(owed.clone()), Some(owed));
+    let mut kind_with = |failures: Vec<Failed>| {
+        scene.run.failures = failures;
+        judge(&scene.truth, &scene.case, &scene.run).breach().map(|b| b.kind)
+    };
+    assert_eq!(kind_with(vec![failed(0, 7), failed(1, 7)]), None);
+    assert_eq!(kind_with(vec![failed(1, 7)]), None, "it was not opened since");
+    assert_eq!(kind_with(vec![failed(0, 7)]), Some(Kind::DidNotFail));
+    assert_eq!(kind_with(vec![failed(0, 7), failed(1, 8)]), Some(Kind::FailedElsewhere));
 }
 
 #[test]

@@ -9,6 +9,9 @@ use rewindow_query::{Shard, Span, Timestamp, Why};
 
 use crate::guarded::GuardedWorker;
 
+/// What a restart of the service is called where the names of faults stand.
+pub(crate) const FAILED_JOB: &str = "failed job";
+
 /// A worker node.
 pub(crate) struct Node {
     /// Shards placed here, in order.
@@ -39,6 +42,10 @@ pub(crate) struct Cause {
 impl Cause {
     pub(crate) const FRESH: Cause = Cause { why: Why::Fresh, fault: "start", start: Timestamp::MIN };
 
+    /// The service starts a failed job again from its last state (rule 14.2).
+    pub(crate) const FAILED: Cause =
+        Cause { why: Why::AfterKill, fault: FAILED_JOB, start: Timestamp::MIN };
+
     /// What several faults during one downtime amount to: state is lost if any of them lost it, and
     /// the user's last word on the start counts.
     pub(crate) fn merge(self, later: Cause) -> Cause {
@@ -64,8 +71,12 @@ impl Node {
 pub(crate) struct Part {
     pub(crate) node: usize,
     pub(crate) worker: Option<GuardedWorker>,
-    /// Failed, panicked or refused: never opened again.
+    /// Failed twice, panicked or refused: never opened again.
     pub(crate) dead: bool,
+    /// When the service starts it again, while it lies failed.
+    pub(crate) restart: Option<Timestamp>,
+    /// Whether it has failed before.
+    pub(crate) failed: bool,
     /// Openings so far.
     pub(crate) opened: u32,
     /// Output position of the present opening.
@@ -102,6 +113,8 @@ impl Part {
             node,
             worker: None,
             dead: false,
+            restart: None,
+            failed: false,
             opened: 0,
             output_from: Timestamp::MIN,
             lanes: shard.reads.iter().map(lane).collect(),
@@ -126,6 +139,7 @@ impl Part {
     /// Loses all that is in memory.
     pub(crate) fn close(&mut self) {
         self.worker = None;
+        self.restart = None;
         self.catching = None;
         self.wake = None;
         self.stint = None;

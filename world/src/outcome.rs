@@ -18,6 +18,8 @@ pub struct Run {
     pub skipped: Vec<Skipped>,
     /// The job's failure, if it failed: the earliest, if several shards did.
     pub failure: Option<Failure>,
+    /// Every failure of a shard: the first of each is followed by a restart.
+    pub failures: Vec<Failed>,
     /// A subject that would not open: shard and reason. It is not asked again.
     pub refused: Vec<(usize, String)>,
     /// The first panic of the subject. The shard is not opened again; the others go on.
@@ -41,6 +43,19 @@ pub struct Panicked {
     pub at: Timestamp,
     /// What it said, and where in its source.
     pub message: String,
+}
+
+/// A shard failed with a runtime error.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failed {
+    /// When, in virtual time.
+    pub at: Timestamp,
+    /// Which shard.
+    pub shard: usize,
+    /// How often it had been opened before.
+    pub generation: u32,
+    /// At which timestamp of the output, and why.
+    pub failure: Failure,
 }
 
 /// Rows handed to the sink in one go.

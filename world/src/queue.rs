@@ -1,7 +1,7 @@
 //! The event queue: what happens next, in virtual time.
 //!
 //! Invariant: the order is (time, kind, number), so it never depends on who asked first. At one instant
-//! entries have arrived, then faults strike, nodes are rebooted, nodes come up, shards read in order of
+//! entries have arrived, then faults strike, nodes are rebooted, nodes come up, failed shards are started again, shards read in order of
 //! their numbers, nodes save.
 
 use std::cmp::Reverse;
@@ -18,6 +18,8 @@ pub(crate) enum Event {
     Reboot(usize, Span),
     /// A node starts, unless its start was put off.
     Up(usize),
+    /// The service starts a shard again that failed, unless something else opened it since.
+    Restart(usize),
     /// A shard looks for entries, unless it was told another time since.
     Wake(usize),
     /// A node saves its shards.

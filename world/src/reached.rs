@@ -57,8 +57,11 @@ pub const SAVED: &str = "saved";
 /// The job failed with a runtime error (rule 14.2).
 pub const FAILED: &str = "failed";
 
+/// The service started a failed job again (rule 14.2).
+pub const RESTARTED: &str = "started again after a failure";
+
 /// All names, in the order of reports.
-pub const ALL: [&str; 27] = [
+pub const ALL: [&str; 28] = [
     SAVED,
     FROM_CHECKPOINT,
     REPLAYED,
@@ -86,4 +89,5 @@ pub const ALL: [&str; 27] = [
     BATCH_CUT,
     SAVED_CATCHING,
     FAILED,
+    RESTARTED,
 ];

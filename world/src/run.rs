@@ -32,11 +32,14 @@ use crate::guarded::{self, Given, Panic};
 use crate::journal::Journal;
 use crate::log::Log;
 use crate::nodes::{Cause, Node, Part, place};
-use crate::outcome::{Delivery, Panicked, Run, Step, What};
+use crate::outcome::{Delivery, Failed, Panicked, Run, Step, What};
 use crate::queue::{Event, Queue, effort, grid};
 use crate::reached;
 use crate::sink::Seen;
 use crate::subject::Subject;
+
+/// How long the service takes to start a failed job again.
+pub const RESTART_AFTER: Span = Span::seconds(30);
 
 /// How a run is recorded. What happens in it is the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -122,6 +125,18 @@ impl World<'_> {
             self.queue.push(fault.at, Event::Fault(index));
         }
         (0..self.nodes.len()).for_each(|node| self.bring_up(node));
+        loop {
+            self.drain();
+            (0..self.parts.len()).for_each(|shard| self.finish(shard));
+            // What failed at the end of its input is started again.
+            if self.parts.iter().all(|part| part.restart.is_none()) {
+                return;
+            }
+        }
+    }
+
+    /// Does what is in the queue, until nothing more is to happen.
+    fn drain(&mut self) {
         while let Some((at, event)) = self.queue.pop() {
             assert!(at >= self.now, "time never goes back");
             self.now = at;
@@ -132,12 +147,16 @@ impl World<'_> {
                     self.bring_up(node)
                 }
                 Event::Up(_) => {}
+                Event::Restart(shard) if self.parts[shard].restart == Some(at) => {
+                    self.reach(reached::RESTARTED);
+                    self.open(shard, Cause::FAILED);
+                }
+                Event::Restart(_) => {}
                 Event::Wake(shard) if self.parts[shard].wake == Some(at) => self.wake(shard),
                 Event::Wake(_) => {}
                 Event::Save(node) => self.save(node),
             }
         }
-        (0..self.parts.len()).for_each(|shard| self.finish(shard));
     }
 
     fn bring_up(&mut self, index: usize) {
@@ -301,13 +320,23 @@ impl World<'_> {
         self.run.deliveries.push(Delivery { at: self.now, node, shard, generation, rows });
     }
 
-    /// A runtime error ends a shard for good: a persistent error would fail it again (rule 14.2). The
-    /// others go on, because they owe their rows stamped before it (C-FAIL).
+    /// A runtime error fails a shard. The service starts it again from its last state; a persistent error
+    /// fails it again (rule 14.2), and then for good. The others go on, because they owe their rows stamped
+    /// before it (C-FAIL).
     fn fail(&mut self, shard: usize, failure: Failure) {
         self.reach(reached::FAILED);
         self.step(Some(self.parts[shard].node), Some(shard), || What::Failed(failure.message.clone()));
-        self.parts[shard].close();
-        self.parts[shard].dead = true;
+        let part = &mut self.parts[shard];
+        let generation = part.generation();
+        part.close();
+        if part.failed {
+            part.dead = true;
+        } else {
+            let at = self.now.plus(RESTART_AFTER);
+            (part.failed, part.restart) = (true, Some(at));
+            self.queue.push(at, Event::Restart(shard));
+        }
+        self.run.failures.push(Failed { at: self.now, shard, generation, failure: failure.clone() });
         if self.run.failure.as_ref().is_none_or(|earlier| failure.at < earlier.at) {
             self.run.failure = Some(failure);
         }
