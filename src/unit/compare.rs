@@ -47,6 +47,8 @@ pub enum Difference {
         expected: Option<Box<Wanted>>,
         /// The row that came.
         actual: Option<(Timestamp, Map<String, Json>)>,
+        /// The columns in which they differ, where there are both.
+        apart: Vec<String>,
     },
     /// The rows are those expected, in another order.
     Order {
@@ -187,13 +189,16 @@ fn beside(
         let best = near.map(|(at, &row)| (likeness(row), at)).filter(|(alike, _)| *alike > 0);
         let best =
             best.max_by_key(|&(alike, at)| (alike, std::cmp::Reverse(at))).map(|(_, at)| left.remove(at));
+        let apart =
+            best.map_or_else(Vec::new, |best| apart(test, &rows[best].record, row, &expected.ignored));
         let actual = best.map(|row| shown(rows[row], &expected.ignored));
-        let expected_row = Some(Box::new(wanted(expected, place)));
-        differences.push(Difference::Row { output: expected.name.clone(), expected: expected_row, actual });
+        let (output, expected) = (expected.name.clone(), Some(Box::new(wanted(expected, place))));
+        differences.push(Difference::Row { output, expected, actual, apart });
     }
     for row in left {
         let actual = Some(shown(rows[row], &expected.ignored));
-        differences.push(Difference::Row { output: expected.name.clone(), expected: None, actual });
+        let output = expected.name.clone();
+        differences.push(Difference::Row { output, expected: None, actual, apart: Vec::new() });
     }
     differences
 }
@@ -208,6 +213,18 @@ fn wanted(expected: &ExpectedOutput, place: usize) -> Wanted {
     let mut columns = columns.clone();
     columns.retain(|name, _| !is_ignored(name, &expected.ignored));
     Wanted { file: expected.file.clone(), line: *line, number: place + 1, columns }
+}
+
+/// The columns in which a row is not the one expected.
+fn apart(test: &Test, record: &Record, row: &ExpectedRow, ignored: &[String]) -> Vec<String> {
+    let differs = |(name, wanted): &(&String, &Json)| {
+        let value = member(record, name).unwrap_or(&Value::Null);
+        !is_ignored(name, ignored) && !same(value, wanted, test.tolerance)
+    };
+    let wrong = row.columns.iter().filter(differs).map(|(name, _)| name.clone());
+    let unknown = |name: &str| !row.columns.contains_key(name) && !is_ignored(name, ignored);
+    let new = record.members().iter().map(|(name, _)| name.to_string()).filter(|name| unknown(name));
+    wrong.chain(new).collect()
 }
 
 /// Number of columns that agree, and one more if the columns have the same names.

@@ -90,16 +90,16 @@ fn difference_text(difference: &Difference) -> String {
                 false => format!("row {row} of `{stream}` is dropped as {reason} and must not be"),
             })
         }
-        Difference::Row { output, expected: Some(expected), actual: Some((at, actual)) } => {
+        Difference::Row { output, expected: Some(expected), actual: Some((at, actual)), apart } => {
             let head =
                 format!("`{output}`: row {} ({}) is another, stamped {at}", expected.number, place(expected));
-            line(head) + &two_rows(&expected.columns, actual)
+            line(head) + &two_rows(&expected.columns, actual, apart)
         }
-        Difference::Row { output, expected: Some(expected), actual: None } => {
+        Difference::Row { output, expected: Some(expected), actual: None, .. } => {
             line(format!("`{output}`: row {} ({}) did not come", expected.number, place(expected)))
                 + &one_row("expected", &expected.columns)
         }
-        Difference::Row { output, expected: None, actual } => {
+        Difference::Row { output, expected: None, actual, .. } => {
             let (at, actual) = actual.clone().unwrap_or((Timestamp::MIN, Map::new()));
             line(format!("`{output}`: a row that is not expected, stamped {at}"))
                 + &one_row("actual", &actual)
@@ -112,17 +112,14 @@ fn place(expected: &Wanted) -> String {
 }
 
 /// Expected beside actual, a line for each column, `≠` where they differ.
-fn two_rows(expected: &Map<String, Json>, actual: &Map<String, Json>) -> String {
+fn two_rows(expected: &Map<String, Json>, actual: &Map<String, Json>, apart: &[String]) -> String {
     let names: Vec<&String> =
         expected.keys().chain(actual.keys().filter(|name| !expected.contains_key(*name))).collect();
     let cell = |row: &Map<String, Json>, name: &str| match row.get(name) {
         None => "(missing)".to_owned(),
         Some(value) => value.to_string(),
     };
-    let differs = |name: &str| {
-        let (a, b) = (expected.get(name), actual.get(name));
-        a != b && !(a == Some(&Json::Null) && b.is_none()) && !same_number(a, b)
-    };
+    let differs = |name: &str| apart.iter().any(|other| other == name);
     // Columns that differ come first where there is no room for all.
     let (apart, alike): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| differs(name));
     let shown: Vec<&String> = match names.len() > COLUMNS {
@@ -141,10 +138,6 @@ fn two_rows(expected: &Map<String, Json>, actual: &Map<String, Json>) -> String 
         text.push_str(&format!("      … and {}\n", count((names.len() - shown.len()) as u64, "column")));
     }
     text
-}
-
-fn same_number(a: Option<&Json>, b: Option<&Json>) -> bool {
-    matches!((a, b), (Some(Json::Number(a)), Some(Json::Number(b))) if a.as_f64() == b.as_f64())
 }
 
 /// Two values cut to the room there is, so that where they begin to differ is seen.
