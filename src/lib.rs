@@ -11,6 +11,7 @@ pub mod errors;
 pub mod fingerprint;
 pub mod fuzz;
 pub mod generate;
+pub mod javascript;
 pub mod job;
 pub mod judge;
 pub mod laws;

@@ -76,6 +76,15 @@ pub trait Accumulator: Send + Sync {
     }
 }
 
+/// A function written elsewhere, as text: of the case and its files, not yet of anything that can run it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Script {
+    /// Its name in queries: `udf.f`, `uda.f`.
+    pub name: String,
+    /// Its text.
+    pub source: Arc<str>,
+}
+
 /// What is registered, by name. Names ignore case and are written as in the query: `udf.f`, `uda.f`,
 /// `AnomalyDetection_ChangePoint`, `sentiment`.
 #[derive(Clone, Default)]
