@@ -39,7 +39,7 @@ pub(crate) fn boundaries(unit: Unit, timestamp: Timestamp) -> Result<i64, String
         }
         Unit::Week => (day + 1).div_euclid(7), // day 0, 0001-01-01, is a Monday
         Unit::Day | Unit::DayOfYear | Unit::Weekday => day,
-        Unit::Hour | Unit::Minute | Unit::Second | Unit::Millisecond | Unit::Microsecond => {
+        Unit::Hour | Unit::Minute | Unit::Second | Unit::Millisecond | Unit::Microsecond | Unit::Tick => {
             timestamp.0.div_euclid(unit.fixed().expect("the unit has a fixed length").0)
         }
     })
@@ -91,6 +91,7 @@ pub(crate) fn datepart(unit: Unit, timestamp: Timestamp) -> Result<i64, String> 
         Unit::Second => civil.second().into(),
         Unit::Millisecond => of_second / 10_000,
         Unit::Microsecond => of_second / 10,
+        Unit::Tick => of_second,
     })
 }
 

@@ -73,6 +73,7 @@ codes! {
     UNKNOWN_VARIABLE = "unknown-variable": "A variable that the pattern does not have, or that is defined later (rule 9.4).";
     DUPLICATE_VARIABLE = "duplicate-variable": "Two definitions of one variable (rule 9.4).";
     BAD_PATTERN = "bad-pattern": "A pattern that can match no event (rule 9.2).";
+    LIMIT_PATTERN = "limit-pattern": "A pattern of more than 10,000 places (choice C-MATCH-LIMIT).";
     PATTERN_PLACE = "pattern-place": "Something in DEFINE or MEASURES that has no meaning there (rules 9.4, 9.5).";
     APPLY_PLACE = "apply-place": "APPLY with something else than GetArrayElements and GetRecordProperties, or these elsewhere (rule 5.10).";
     REFERENCE_PLACE = "reference-place": "Reference data where a stream is needed, or asked for a timestamp (rule 8.7).";

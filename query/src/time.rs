@@ -342,6 +342,8 @@ pub enum Unit {
     Millisecond,
     /// Microsecond.
     Microsecond,
+    /// 100 ns, the resolution of instants: DATEDIFF in it is elapsed time. No query can name it.
+    Tick,
 }
 
 impl Unit {
@@ -375,6 +377,7 @@ impl Unit {
             Unit::Second => SECOND,
             Unit::Millisecond => SECOND / 1_000,
             Unit::Microsecond => SECOND / 1_000_000,
+            Unit::Tick => 1,
             Unit::Year | Unit::Quarter | Unit::Month | Unit::DayOfYear | Unit::Weekday => return None,
         }))
     }
@@ -394,6 +397,7 @@ impl Unit {
             Unit::Second => "second",
             Unit::Millisecond => "millisecond",
             Unit::Microsecond => "microsecond",
+            Unit::Tick => "tick",
         }
     }
 }

@@ -65,7 +65,11 @@ fn every_query_in_scope_is_accepted() {
             continue;
         }
         assert!(!case.rejected, "{name} expects a refusal and is in no table");
-        let declared = Declared { inputs: Some(&case.inputs), references: Some(&case.references), ..Declared::default() };
+        let declared = Declared {
+            inputs: Some(&case.inputs),
+            references: Some(&case.references),
+            ..Declared::default()
+        };
         match analyse_with(&case.query, &declared) {
             Ok(plan) => {
                 let names: Vec<&str> = plan.inputs.iter().map(|i| &*i.name).collect();

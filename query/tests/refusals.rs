@@ -185,6 +185,11 @@ const REFUSALS: &[(&str, &str, &str)] = &[
         "{3,2}",
         "MATCH:LIMIT DURATION(minute, 1) MEASURES A.v AS v AFTER MATCH SKIP TO NEXT ROW PATTERN (A{3,2}) DEFINE A AS A.v > 1",
     ),
+    (
+        "limit-pattern",
+        "MATCH_RECOGNIZE (LIMIT DURATION(minute, 1) MEASURES A.v AS v AFTER MATCH SKIP TO NEXT ROW PATTERN ((A{100,}){100}) DEFINE A AS A.v > 1)",
+        "MATCH:LIMIT DURATION(minute, 1) MEASURES A.v AS v AFTER MATCH SKIP TO NEXT ROW PATTERN ((A{100,}){100}) DEFINE A AS A.v > 1",
+    ),
     ("unsupported", "SUM(DISTINCT a)", "SELECT SUM(DISTINCT a) FROM Meter GROUP BY Tumbling(minute, 1)"),
     ("unknown-stream", "Metre", "SELECT a FROM Metre"),
     ("unknown-function", "FROB", "SELECT FROB(a) FROM Meter"),

@@ -120,6 +120,7 @@ fn part_of(unit: Unit, t: Timestamp, what: &str) -> Result<i64, String> {
         Unit::Second => of_day % 60,
         Unit::Millisecond => fraction / 10_000,
         Unit::Microsecond => fraction / 10,
+        Unit::Tick => fraction,
         Unit::Weekday => weekday(t.0.div_euclid(DAY)) + 1,
         unit => {
             let civil: DateTime = t.civil().ok_or_else(|| format!("{what}: outside the years 1 to 9999"))?;

@@ -5,8 +5,9 @@
 
 use rewindow_query::plan::Pattern;
 
-/// Most steps of a program. Repetitions are written out, so this bounds `{n,}` too.
-pub const PLACES_MAX: usize = 10_000;
+/// Most steps of a program: enough for any pattern of 10,000 places, at up to four steps each (choice
+/// C-MATCH-LIMIT). Repetitions are written out, so this bounds `{n,}` too.
+pub const PLACES_MAX: usize = 50_000;
 
 /// A step of the search. Places count from the program's first step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -94,12 +94,14 @@ impl Scope<'_> {
             Dated::DateName => (Function::DateName(unit(&call.args[0])?), &call.args[1..]),
         };
         let mut args = Vec::new();
+        let mut sides = 0;
         for (place, arg) in rest.iter().enumerate() {
             let number = place == 0 && matches!(function, Function::DateAdd(_));
             // DATEDIFF on aliases reads the timestamps of their rows (rules 8.1, 8.2).
             let side = if matches!(function, Function::DateDiff(_)) { self.side_of(arg) } else { None };
             let typed = match side {
                 Some(side) if !self.is_grouped(clause) && clause != Clause::TimestampBy => {
+                    sides += 1;
                     self.timestamp_of(side, arg)?
                 }
                 _ => self.value(arg, clause)?,
@@ -114,6 +116,11 @@ impl Scope<'_> {
                 ));
             }
             args.push(typed.expr);
+        }
+        if let (Function::DateDiff(unit), true, Clause::On, 2) = (function, self.build.elapsed, clause, sides)
+            && let Some(length) = unit.fixed().filter(|_| unit != Unit::Week)
+        {
+            return Ok(Typed { expr: super::join::elapsed(args, length), ty: Some(Type::Float) });
         }
         Ok(Typed { expr: Expr::Call(function, args), ty: Some(ty) })
     }

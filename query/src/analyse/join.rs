@@ -9,11 +9,11 @@ use std::ops::Range;
 use super::scope::{Clause, Rows, Scope, Symbol};
 use crate::codes::{self, fail};
 use crate::error::QueryError;
-use crate::expr::{CompareOp, Expr, Function, Predicate};
+use crate::expr::{BinaryOp, CompareOp, Expr, Function, Predicate};
 use crate::parse::ast::{Ast, JoinClause, Kind};
 use crate::plan::{Apply, Bound, Join, ReferenceJoin};
 use crate::time::{Span, Unit};
-use crate::value::Value;
+use crate::value::{Type, Value};
 
 /// What stands behind the first input, over symbols; its side is the one of the same place.
 pub(super) struct Joined {
@@ -120,6 +120,7 @@ impl Scope<'_> {
 
     /// What a condition says about the distance in time to the right side.
     fn bounds(&self, part: &Predicate, right: usize) -> Option<Candidate> {
+        let part = &in_ticks(part);
         let (diff, low, high) = match part {
             Predicate::Between { expr, low, high, negated: false } => (expr, at_least(low), at_most(high)),
             Predicate::Compare(op, a, b) => match (constant(a), constant(b)) {
@@ -268,6 +269,48 @@ fn tighten(candidates: &mut Vec<Candidate>, new: Candidate) {
         }
         None => candidates.push(new),
     }
+}
+
+/// `DATEDIFF` as elapsed time: ticks over the length of the unit.
+pub(super) fn elapsed(args: Vec<Expr>, unit: Span) -> Expr {
+    let ticks = Expr::Call(Function::DateDiff(Unit::Tick), args);
+    let ticks = Expr::Cast { expr: Box::new(ticks), to: Type::Float, lenient: false };
+    let length = Expr::Literal(Value::Float(unit.0 as f64));
+    Expr::Binary(BinaryOp::Divide, Box::new(ticks), Box::new(length))
+}
+
+/// A comparison of elapsed time with constants as one of ticks; any other as it is.
+fn in_ticks(part: &Predicate) -> Predicate {
+    let scaled = |expr: &Expr, length: f64| {
+        let ticks = constant(expr)? * length;
+        // A product of decimals misses whole ticks by a hair.
+        let whole = (ticks - ticks.round()).abs() < 1e-3 && ticks.abs() < 9e18;
+        Some(Expr::Literal(if whole { Value::Int(ticks.round() as i64) } else { Value::Float(ticks) }))
+    };
+    let found = match part {
+        Predicate::Between { expr, low, high, negated: false } => {
+            unscaled(expr).and_then(|(diff, length)| {
+                let (low, high) = (scaled(low, length)?, scaled(high, length)?);
+                Some(Predicate::Between { expr: diff, low, high, negated: false })
+            })
+        }
+        Predicate::Compare(op, a, b) => match (unscaled(a), unscaled(b)) {
+            (Some((diff, length)), None) => scaled(b, length).map(|b| Predicate::Compare(*op, diff, b)),
+            (None, Some((diff, length))) => scaled(a, length).map(|a| Predicate::Compare(*op, a, diff)),
+            _ => None,
+        },
+        _ => None,
+    };
+    found.unwrap_or_else(|| part.clone())
+}
+
+/// The ticks of elapsed time, and the length of its unit.
+fn unscaled(expr: &Expr) -> Option<(Expr, f64)> {
+    let Expr::Binary(BinaryOp::Divide, ticks, length) = expr else { return None };
+    let (Expr::Cast { expr: diff, .. }, Expr::Literal(Value::Float(length))) = (&**ticks, &**length) else {
+        return None;
+    };
+    matches!(**diff, Expr::Call(Function::DateDiff(Unit::Tick), _)).then(|| ((**diff).clone(), *length))
 }
 
 /// A numeric constant.

@@ -58,6 +58,9 @@ pub struct Declared<'a> {
     pub endpoints: bool,
     /// The compatibility level (section 15).
     pub level: Level,
+    /// Whether `DATEDIFF(unit, a, b)` of aliases in ON is the time elapsed, a float, instead of the number of
+    /// boundaries crossed (A-JOIN-DATEDIFF).
+    pub elapsed: bool,
 }
 
 /// Analyses a query: [`analyse_with`] where reference data is not declared.
@@ -86,6 +89,7 @@ pub fn analyse_with(text: &str, declared: &Declared<'_>) -> Result<Plan, QueryEr
         functions: declared.functions.cloned().unwrap_or_default(),
         endpoints: declared.endpoints,
         level: declared.level,
+        elapsed: declared.elapsed,
         tables: Vec::new(),
         substreams: None,
         nodes: Vec::new(),
@@ -120,6 +124,7 @@ struct Builder {
     functions: Functions,
     endpoints: bool,
     level: Level,
+    elapsed: bool,
     /// CREATE TABLE: the stream, its columns, and whether something reads it.
     tables: Vec<Declaration>,
     /// Whether the streams read so far are split into substreams: all are, or none (rule 3.9).

@@ -74,6 +74,7 @@ impl Scope<'_> {
         }
         let names = variables(what)?;
         let pattern = self.shape(&what.pattern, &names)?;
+        check_places(&pattern, &what.place)?;
         let mut variables = Vec::new();
         for (own, name) in names.iter().enumerate() {
             let (define, terms) = match what.define.get(own) {
@@ -313,6 +314,35 @@ impl Scope<'_> {
 impl Matching {
     fn variable(&self, name: &Name) -> Option<usize> {
         self.variables.iter().position(|have| have.eq_ignore_ascii_case(&name.text))
+    }
+}
+
+/// Most places of a pattern (choice C-MATCH-LIMIT).
+const PLACES_MAX: u64 = 10_000;
+
+fn check_places(pattern: &Pattern, place: &Range<usize>) -> Result<(), QueryError> {
+    let found = places(pattern);
+    if found <= PLACES_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "a pattern has at most {PLACES_MAX} places, repetitions written out (rule 9.2, choice C-MATCH-LIMIT)"
+    );
+    let error = fail(codes::LIMIT_PATTERN, place, format!("{found} places"), message);
+    Err(error.help("repeat less often, or use `+` or `*`"))
+}
+
+/// Variables and `.` with repetitions written out; each branch and each turn is one more.
+fn places(pattern: &Pattern) -> u64 {
+    let sum = |parts: &[Pattern]| parts.iter().map(places).fold(0, u64::saturating_add);
+    match pattern {
+        Pattern::Variable(_) | Pattern::Any => 1,
+        Pattern::Sequence(parts) => sum(parts),
+        Pattern::Either(parts) => sum(parts).saturating_add(parts.len() as u64),
+        Pattern::Repeat(inner, least, most) => {
+            let turns = u64::from(most.unwrap_or_else(|| least.saturating_add(1)));
+            places(inner).saturating_add(1).saturating_mul(turns)
+        }
     }
 }
 
