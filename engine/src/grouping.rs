@@ -51,18 +51,13 @@ impl Grouping {
         Grouping { keys: group.keys.clone(), calls: Calls::new(&group.calls), slots }
     }
 
-    /// Evaluates keys and arguments. Of the rows, those whose timestamp `keep` refuses are left out.
+    /// Evaluates keys and arguments, which fail at every row, in a window or not (C-FAIL). Then the rows whose
+    /// timestamp `keep` refuses are left out.
     pub fn read(&mut self, batch: &Batch, keep: impl Fn(i64) -> bool, context: &mut Context) -> Read {
         let exprs: Vec<&Expr> = self.keys.iter().chain(self.calls.arguments()).collect();
         let evaluated = evaluate_all(&exprs, batch.clone(), context);
         let mut failed = evaluated.failed;
         let (mut timestamps, mut columns) = (evaluated.batch.timestamps, evaluated.columns);
-        let kept: Vec<u32> =
-            (0..timestamps.len() as u32).filter(|&row| keep(timestamps[row as usize])).collect();
-        if kept.len() < timestamps.len() {
-            timestamps = kept.iter().map(|&row| timestamps[row as usize]).collect();
-            columns.iter_mut().for_each(|column| *column = column.gather(&kept).into());
-        }
         let refuses = |row: u32| {
             let lanes = columns[self.keys.len()..].iter().enumerate();
             lanes
@@ -89,6 +84,12 @@ impl Grouping {
             let rows: Vec<u32> = (0..before).collect();
             timestamps.truncate(rows.len());
             columns.iter_mut().for_each(|column| *column = column.gather(&rows).into());
+        }
+        let kept: Vec<u32> =
+            (0..timestamps.len() as u32).filter(|&row| keep(timestamps[row as usize])).collect();
+        if kept.len() < timestamps.len() {
+            timestamps = kept.iter().map(|&row| timestamps[row as usize]).collect();
+            columns.iter_mut().for_each(|column| *column = column.gather(&kept).into());
         }
         let mut slots = Vec::new();
         self.slots.assign(&columns[..self.keys.len()], timestamps.len(), &mut slots);
