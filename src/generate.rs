@@ -7,14 +7,20 @@
 
 pub mod aggregate;
 pub mod expression;
+mod features;
+mod from;
 mod history;
+mod part;
+mod pattern;
 mod query;
+mod relation;
 mod schedule;
+mod select;
 
 use std::sync::Arc;
 
 use rewindow_query::plan::{Op, Window};
-use rewindow_query::{Ordering, Plan, Policy, Span};
+use rewindow_query::{Declared, Ordering, Plan, Policy, Span};
 use rewindow_world::case::{Case, CaseInput, Deployment};
 
 use crate::choices::Choices;
@@ -126,13 +132,17 @@ pub fn small_case(choices: &mut dyn Choices) -> Case {
     let ordering = ordering(choices);
     let partitions = u32::try_from(choices.range(1, 3)).unwrap_or(1);
     let inputs: Vec<CaseInput> =
-        query::INPUTS.iter().map(|name| CaseInput { name: (*name).to_owned(), partitions }).collect();
+        relation::INPUTS.iter().map(|name| CaseInput { name: (*name).to_owned(), partitions }).collect();
     let names: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();
-    let plan = match rewindow_query::analyse(&query, Some(&names)) {
+    let references = relation::reference_names(&query);
+    let declared = Declared { inputs: Some(&names), references: Some(&references), ..Declared::default() };
+    let plan = match rewindow_query::analyse_with(&query, &declared) {
         Ok(plan) => plan,
         Err(error) => panic!("the generator wrote a query that is refused: {error}\n{query}"),
     };
-    let history = history::small(choices, &inputs, &ordering);
+    let extras = relation::extras(&query);
+    let mut history = history::small(choices, &inputs, &ordering, &extras);
+    history.references = references.iter().map(|_| history::reference(choices)).collect();
     let deployment = Deployment {
         nodes: 1,
         checkpoint_interval: Span::seconds(5),
@@ -146,7 +156,7 @@ pub fn small_case(choices: &mut dyn Choices) -> Case {
         name: "small case".to_owned(),
         query,
         inputs,
-        references: Vec::new(),
+        references,
         ordering,
         deployment,
         history: Arc::new(history),
@@ -193,14 +203,42 @@ mod tests {
         let mut seen: Vec<&str> = Vec::new();
         for number in 0..400 {
             let case = small_case(&mut Seeded::new(7, number));
-            let plan = rewindow_query::analyse(&case.query, None).unwrap();
-            seen.extend(plan.nodes.iter().map(|node| node.op.name()));
+            let truth = crate::judge::Truth::of(&case).unwrap();
+            seen.extend(truth.plan.nodes.iter().map(|node| node.op.name()));
         }
         for name in [
-            "ordering", "filter", "project", "tumbling", "hopping", "sliding", "join", "lag", "last",
-            "isfirst", "union",
+            "ordering",
+            "filter",
+            "project",
+            "tumbling",
+            "hopping",
+            "sliding",
+            "session",
+            "snapshot",
+            "join",
+            "reference",
+            "lag",
+            "last",
+            "isfirst",
+            "over",
+            "apply",
+            "match",
+            "union",
         ] {
             assert!(seen.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_analysis_accepts_every_query() {
+        for number in 0..4_000 {
+            let query = query::write(&mut Seeded::new(8, number));
+            let names = relation::INPUTS.map(str::to_owned);
+            let references = relation::reference_names(&query);
+            let declared =
+                Declared { inputs: Some(&names), references: Some(&references), ..Declared::default() };
+            rewindow_query::analyse_with(&query, &declared)
+                .unwrap_or_else(|error| panic!("query {number}: {error}\n{query}"));
         }
     }
 }

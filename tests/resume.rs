@@ -5,10 +5,13 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use rewindow::generate::small_case;
 use rewindow::judge::Breach;
 use rewindow::laws;
-use rewindow_engine::instance::Instance;
+use rewindow_engine::reference::References;
+use rewindow_engine::setup::Setup;
 use rewindow_query::{Entry, Timestamp};
 use rewindow_world::case::Case;
 use rewindow_world::journal::Journal;
@@ -38,11 +41,18 @@ fn a_checkpoint_at_any_place_changes_nothing() {
         "tumbling",
         "hopping",
         "sliding",
+        "session",
+        "snapshot",
         "join",
         "left join",
+        "reference",
+        "left reference",
         "lag",
         "last",
         "isfirst",
+        "over",
+        "apply",
+        "match",
         "union",
         "failure",
     ];
@@ -60,10 +70,12 @@ fn what_is_loaded_is_saved_as_the_same_bytes() {
             let case = small_case(choices);
             let truth = truth(&case);
             let journal = Journal::of(&case, &truth.plan).expect("a small case can be run");
+            let references = Arc::new(References::new(&case.references_of(&truth.plan)));
             let mut compared = 0;
             for shard in &truth.shards {
-                let plan = &truth.plan;
-                let mut instance = Instance::new(plan.clone(), shard.clone(), case.ordering, Timestamp::MIN);
+                let setup = Setup::new(truth.plan.clone(), shard.clone(), case.ordering);
+                let setup = setup.with_references(references.clone());
+                let mut instance = setup.clone().start(Timestamp::MIN);
                 let lanes = shard.reads.iter().map(|&(input, p)| journal.entries(input, p));
                 let mut entries: Vec<&Entry> = lanes.flatten().collect();
                 entries.sort_by_key(|e| (e.arrival, e.input, e.partition, e.offset));
@@ -72,7 +84,9 @@ fn what_is_loaded_is_saved_as_the_same_bytes() {
                         break;
                     }
                     let bytes = instance.checkpoint();
-                    let loaded = Instance::restore(plan.clone(), shard.clone(), case.ordering, &bytes)
+                    let loaded = setup
+                        .clone()
+                        .restore(&bytes)
                         .map_err(|error| format!("{error}\n{}", case.to_toml()))?;
                     if loaded.explain() != instance.explain() || loaded.checkpoint() != bytes {
                         let (held, owed) = (loaded.explain(), instance.explain());

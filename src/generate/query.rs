@@ -1,377 +1,216 @@
-//! Small queries: a random walk through this language, one operator per step.
+//! Small queries: a random walk through the whole language.
 //!
-//! A relation knows its name and its columns with what they may hold, so that what is written is valid
-//! and seldom fails at run time. Sizes are a few seconds: small enough for edges to collide. Invariant:
-//! the analysis accepts every text made here.
+//! Up to three steps of WITH, each over the streams or the steps before, and up to three outputs; what a
+//! SELECT is there for is drawn evenly, so that every operator feeds every other. Sizes are a few units:
+//! small enough for edges to collide. Invariant: the analysis accepts every text made here.
 
+use super::expression::{Column, Want, predicate};
+use super::features::{Features, Kind, Mode};
+use super::relation::{self, INPUTS, Relation, Side};
 use crate::choices::Choices;
-
-/// Names of the two streams of a small case.
-pub(super) const INPUTS: [&str; 2] = ["a", "b"];
-
-/// What a column may hold.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Holds {
-    /// Numbers and NULL.
-    Number,
-    /// Anything that can be a key.
-    Key,
-    /// Anything at all; the analysis knows no type.
-    Anything,
-    /// Text or NULL, and the analysis knows.
-    Text,
-    /// Instants, and the analysis knows.
-    Instant,
-}
-
-impl Holds {
-    /// Whether the analysis lets the two stand beside each other, compared or in one column.
-    fn meets(self, other: Holds) -> bool {
-        self == other
-            || matches!(self, Holds::Key | Holds::Anything)
-            || matches!(other, Holds::Key | Holds::Anything)
-    }
-}
-
-/// A stream or a step.
-#[derive(Clone)]
-struct Relation {
-    name: String,
-    /// What FROM needs besides the name.
-    clauses: &'static str,
-    columns: Vec<(String, Holds)>,
-}
 
 /// The text of a query over the streams of [`INPUTS`].
 pub(super) fn write(choices: &mut dyn Choices) -> String {
-    let mut writer = Writer::new(choices);
-    let steps = writer.choices.range(0, 2);
-    let mut text = String::new();
+    let features = Features::draw(choices);
+    let (relations, tables) = relation::streams(choices, &features);
+    let mut writer = Writer { choices, features, relations };
+    let steps = writer.choices.weighted(&[2, 4, 3, 1]);
+    let mut text = tables;
     for number in 0..steps {
         let name = format!("s{number}");
-        let (query, columns) = writer.query(None);
+        let step = writer.query(None);
         text.push_str(if number == 0 { "WITH " } else { ",\n" });
-        text.push_str(&format!("{name} AS (\n  {query}\n)"));
-        let clauses = if writer.partitioned { " PARTITION BY PartitionId" } else { "" };
-        writer.relations.push(Relation { name, clauses, columns });
+        text.push_str(&format!("{name} AS (\n  {}\n)", step.text));
+        writer.relations.push(step.relation(name));
     }
     if steps > 0 {
         text.push('\n');
     }
-    let (query, _) = writer.query(Some("out"));
-    text.push_str(&query);
-    if writer.choices.chance(1, 5) {
-        let (query, _) = writer.query(Some("more"));
-        text.push_str(";\n");
-        text.push_str(&query);
+    text.push_str(&writer.query(Some("out")).text);
+    for name in ["more", "third"] {
+        if !writer.choices.chance(1, 6) {
+            break;
+        }
+        text.push_str(if writer.choices.chance(1, 4) { "\n" } else { ";\n" });
+        text.push_str(&writer.query(Some(name)).text);
     }
     text
 }
 
-struct Writer<'a> {
-    choices: &'a mut dyn Choices,
-    relations: Vec<Relation>,
-    partitioned: bool,
-    /// Of all windows, bounds and limits. Minutes outgrow the five minutes that every replay reaches
-    /// back anyway (rule 12.3), seconds make edges collide.
-    unit: &'static str,
+pub(super) struct Writer<'a> {
+    pub(super) choices: &'a mut dyn Choices,
+    pub(super) features: Features,
+    pub(super) relations: Vec<Relation>,
 }
 
-impl<'a> Writer<'a> {
-    fn new(choices: &'a mut dyn Choices) -> Writer<'a> {
-        let partitioned = choices.chance(1, 4);
-        let by_arrival = choices.chance(1, 10);
-        let unit = if choices.chance(1, 3) { "minute" } else { "second" };
-        let clauses = match (by_arrival, partitioned) {
-            (false, false) => " TIMESTAMP BY t",
-            (false, true) => " TIMESTAMP BY t PARTITION BY PartitionId",
-            (true, false) => "",
-            (true, true) => " PARTITION BY PartitionId",
-        };
-        let columns = || {
-            let of = [("k", Holds::Key), ("n", Holds::Number), ("x", Holds::Anything)];
-            of.into_iter().map(|(name, holds)| (name.to_owned(), holds)).collect()
-        };
-        let stream = |name: &&str| Relation { name: (*name).to_owned(), clauses, columns: columns() };
-        Writer { choices, relations: INPUTS.iter().map(stream).collect(), partitioned, unit }
-    }
+/// A SELECT, or a UNION of some, and what its readers see.
+pub(super) struct Selected {
+    pub(super) text: String,
+    pub(super) columns: Vec<Column>,
+    pub(super) by: Option<String>,
+    pub(super) over: Option<Vec<String>>,
+    pub(super) open: bool,
+}
 
-    /// A SELECT, or a UNION of two, with its columns.
-    fn query(&mut self, into: Option<&str>) -> (String, Vec<(String, Holds)>) {
-        let into = into.map_or(String::new(), |name| format!(" INTO {name}"));
-        match self.choices.weighted(&[3, 2, 4, 3, 1]) {
-            0 => self.group(&into),
-            1 => self.project(&into),
-            2 => self.group(&into),
-            3 if self.choices.chance(1, 2) => self.join(&into),
-            3 => self.analytic(&into),
-            _ => self.union(&into),
+impl Selected {
+    fn relation(self, name: String) -> Relation {
+        let Selected { columns, by, over, open, .. } = self;
+        Relation { name, timed: String::new(), columns, hidden: by.into_iter().collect(), over, open }
+    }
+}
+
+impl Writer<'_> {
+    /// A SELECT, or a UNION of two or three. `into`: the output it writes to; `None` in a step.
+    fn query(&mut self, into: Option<&str>) -> Selected {
+        let kind = *self.choices.pick(&self.features.kinds.clone());
+        match kind {
+            Kind::Union => self.union(into),
+            _ => self.select(kind, into),
         }
     }
 
+    /// One SELECT; its columns are `q0`, `q1`, … of the same number and of types that unite.
+    fn union(&mut self, into: Option<&str>) -> Selected {
+        let count = self.choices.range(1, 2);
+        let from = self.relation();
+        let by = self.key(&[&from]);
+        let mut result = self.branch(&from, by.as_deref(), None, usize::try_from(count).unwrap_or(1), into);
+        for _ in 0..1 + usize::from(self.choices.chance(1, 4)) {
+            let mut next = self.relation();
+            if by.as_ref().is_some_and(|by| !keys(&next).contains(by)) {
+                next = from.clone();
+            }
+            let branch = self.branch(&next, by.as_deref(), Some(&result.columns), result.columns.len(), None);
+            let all = if self.choices.chance(1, 3) { " ALL" } else { "" };
+            result.text = format!("{}\n  UNION{all} {}", result.text, branch.text);
+            for (mine, theirs) in result.columns.iter_mut().zip(&branch.columns) {
+                mine.ty = mine.ty.filter(|ty| Some(*ty) == theirs.ty);
+                if mine.usual != theirs.usual {
+                    mine.usual = Want::Anything;
+                }
+            }
+            if result.over != branch.over {
+                result.over = None;
+            }
+        }
+        result
+    }
+
+    /// A branch of a UNION: plain columns of a relation.
+    fn branch(
+        &mut self,
+        from: &Relation,
+        by: Option<&str>,
+        like: Option<&[Column]>,
+        count: usize,
+        into: Option<&str>,
+    ) -> Selected {
+        let side = self.side(from, "", by);
+        let scope = side.columns.clone();
+        let kept = side.substream().unwrap_or_default();
+        let (mut items, mut columns) = (Vec::new(), Vec::new());
+        // The columns of a substream come first, so that they stay at the same places.
+        let count = if like.is_some() { count } else { count + kept.len() };
+        for place in 0..count {
+            let wanted = like.and_then(|like| like[place].ty);
+            let found = match kept.get(place) {
+                Some(name) => relation::naming(&side.columns, name),
+                None => self.choices.pick(&scope).clone(),
+            };
+            let fits = match (wanted, found.ty) {
+                (Some(a), Some(b)) => a == b,
+                _ => true,
+            };
+            let (text, ty, usual) = match fits {
+                true => (found.name.clone(), found.ty, found.usual),
+                false => ("NULL".to_owned(), None, like.map_or(found.usual, |like| like[place].usual)),
+            };
+            items.push(format!("{text} AS q{place}"));
+            columns.push(relation::column(&format!("q{place}"), usual, ty));
+        }
+        let carried = |(place, name): (usize, &String)| {
+            let item: &String = items.get(place)?;
+            item.starts_with(&format!("{name} AS ")).then(|| format!("q{place}"))
+        };
+        let over = side.over.as_ref().and_then(|_| kept.iter().enumerate().map(carried).collect());
+        let filter = self.filter(&scope, 4);
+        let into = into.map_or(String::new(), |name| format!(" INTO {name}"));
+        let text = format!("SELECT {}{into} FROM {}{filter}", items.join(", "), side.text);
+        Selected { text, columns, by: side.by, over, open: false }
+    }
+
+    // ---- FROM ---------------------------------------------------------------------------------------
+
     /// The newest relation most often, so that steps form chains.
-    fn relation(&mut self) -> Relation {
+    pub(super) fn relation(&mut self) -> Relation {
         let newest = self.relations.len() - 1;
-        let index = match self.choices.chance(1, 3) || newest < INPUTS.len() {
+        let index = match newest < INPUTS.len() || self.choices.chance(1, 4) {
             true => self.choices.index(self.relations.len()),
             false => newest,
         };
         self.relations[index].clone()
     }
 
-    // ---- statements ---------------------------------------------------------------------------------
-
-    fn project(&mut self, into: &str) -> (String, Vec<(String, Holds)>) {
-        let from = self.relation();
-        let (mut items, mut columns) = (Vec::new(), Vec::new());
-        for index in 0..self.choices.range(1, 3) {
-            let (item, holds) = match self.choices.weighted(&[3, 2, 1, 1]) {
-                0 => self.column(&from, ""),
-                1 => (self.number(&from, "", 2), Holds::Number),
-                2 => self.odd(&from),
-                _ => ("System.Timestamp()".to_owned(), Holds::Instant),
-            };
-            items.push(format!("{item} AS p{index}"));
-            columns.push((format!("p{index}"), holds));
-        }
-        let filter = self.filter(&from, 2);
-        (format!("SELECT {}{into} FROM {}{}{filter}", items.join(", "), from.name, from.clauses), columns)
-    }
-
-    fn group(&mut self, into: &str) -> (String, Vec<(String, Holds)>) {
-        let from = self.relation();
-        let (mut items, mut columns, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-        if self.choices.chance(2, 3) {
-            let keyed = from.columns.iter().filter(|(_, holds)| *holds == Holds::Key).cloned();
-            let keyed: Vec<(String, Holds)> = keyed.collect();
-            let (key, holds) =
-                self.choices.pick(if keyed.is_empty() { &from.columns } else { &keyed }).clone();
-            items.push(format!("{key} AS k"));
-            columns.push(("k".to_owned(), holds));
-            keys.push(key);
-        }
-        for index in 0..self.choices.range(1, 2) {
-            let aggregate = self.aggregate(&from);
-            items.push(format!("{aggregate} AS g{index}"));
-            columns.push((format!("g{index}"), Holds::Number));
-        }
-        if self.choices.chance(1, 6) {
-            items.push("System.Timestamp() AS ends".to_owned());
-            columns.push(("ends".to_owned(), Holds::Instant));
-        }
-        keys.push(self.window());
-        let filter = self.filter(&from, 4);
-        let having = match self.choices.chance(1, 6) {
-            true => format!(" HAVING COUNT(*) > {}", self.choices.range(0, 2)),
-            false => String::new(),
-        };
-        let (items, keys) = (items.join(", "), keys.join(", "));
-        let text = format!(
-            "SELECT {items}{into} FROM {}{}{filter} GROUP BY {keys}{having}",
-            from.name, from.clauses
-        );
-        (text, columns)
-    }
-
-    fn analytic(&mut self, into: &str) -> (String, Vec<(String, Holds)>) {
-        let from = self.relation();
-        let (kept, kept_holds) = self.column(&from, "");
-        let (argument, holds) = self.column(&from, "");
-        let mut over = Vec::new();
-        if self.choices.chance(1, 2) {
-            over.push(format!("PARTITION BY {}", self.column(&from, "").0));
-        }
-        let limit = format!("LIMIT DURATION({}, {})", self.unit, self.choices.range(1, 10));
-        let mut when = match self.choices.chance(1, 3) {
-            true => vec![format!("WHEN {}", self.predicate(&from, "", 1))],
-            false => Vec::new(),
-        };
-        let (call, holds) = match self.choices.weighted(&[3, 2, 2]) {
-            0 => {
-                over.push(limit);
-                let offset = self.choices.range(1, 3);
-                let call = match self.choices.chance(1, 3) && holds == Holds::Number {
-                    true => format!("LAG({argument}, {offset}, {})", self.choices.range(-1, 1)),
-                    false => format!("LAG({argument}, {offset})"),
-                };
-                (call, holds)
-            }
-            1 => {
-                over.push(limit);
-                // Without WHEN it is the row itself, always.
-                if when.is_empty() && self.choices.chance(3, 4) {
-                    when.push(format!("WHEN {}", self.predicate(&from, "", 1)));
-                }
-                (format!("LAST({argument})"), holds)
-            }
-            _ => (format!("ISFIRST({}, {})", self.unit, self.choices.range(1, 7)), Holds::Number),
-        };
-        over.extend(when);
-        let over = match over.is_empty() {
-            true => String::new(),
-            false => format!(" OVER ({})", over.join(" ")),
-        };
-        let filter = self.filter(&from, 3);
-        let text =
-            format!("SELECT {kept} AS v, {call}{over} AS l{into} FROM {}{}{filter}", from.name, from.clauses);
-        (text, vec![("v".to_owned(), kept_holds), ("l".to_owned(), holds)])
-    }
-
-    fn join(&mut self, into: &str) -> (String, Vec<(String, Holds)>) {
-        let (left, right) = (self.relation(), self.relation());
-        let kind = if self.choices.chance(1, 2) { "LEFT JOIN" } else { "JOIN" };
-        let low = self.choices.range(-3, 2);
-        let high = low + self.choices.range(0, 5);
-        let mut on = vec![format!("DATEDIFF({}, l, r) BETWEEN {low} AND {high}", self.unit)];
-        if self.partitioned {
-            on.push("l.PartitionId = r.PartitionId".to_owned());
-        }
-        if self.choices.chance(1, 2) {
-            let (x, y) = (self.column(&left, "l."), self.column(&right, "r."));
-            if x.1.meets(y.1) {
-                on.push(format!("{} = {}", x.0, y.0));
-            }
-        }
-        if self.choices.chance(1, 4) {
-            let side = if self.choices.chance(1, 2) { (&left, "l.") } else { (&right, "r.") };
-            on.push(self.predicate(side.0, side.1, 1));
-        }
-        let (x, y) = (self.column(&left, "l."), self.column(&right, "r."));
-        let filter = match self.choices.chance(1, 6) {
-            true => format!(" WHERE {} IS NULL", y.0),
-            false => String::new(),
-        };
-        let text = format!(
-            "SELECT {} AS u, {} AS w{into} FROM {} l{} {kind} {} r{} ON {}{filter}",
-            x.0,
-            y.0,
-            left.name,
-            left.clauses,
-            right.name,
-            right.clauses,
-            on.join(" AND ")
-        );
-        (text, vec![("u".to_owned(), x.1), ("w".to_owned(), y.1)])
-    }
-
-    fn union(&mut self, into: &str) -> (String, Vec<(String, Holds)>) {
-        let (first, second) = (self.relation(), self.relation());
-        let (x, mut y) = (self.column(&first, ""), self.column(&second, ""));
-        if !x.1.meets(y.1) {
-            y = ("NULL".to_owned(), x.1);
-        }
-        // Where the two differ at least one has no static type, and then neither has the union.
-        let holds = if x.1 == y.1 { x.1 } else { Holds::Anything };
-        let (filter, other) = (self.filter(&first, 4), self.filter(&second, 4));
-        let text = format!(
-            "SELECT {} AS q{into} FROM {}{}{filter} UNION SELECT {} AS q FROM {}{}{other}",
-            x.0, first.name, first.clauses, y.0, second.name, second.clauses
-        );
-        (text, vec![("q".to_owned(), holds)])
-    }
-
-    // ---- parts --------------------------------------------------------------------------------------
-
-    fn window(&mut self) -> String {
-        let (unit, size) = (self.unit, self.choices.range(1, 7));
-        match self.choices.weighted(&[3, 3, 3, 1]) {
-            0 => format!("TumblingWindow({unit}, {size})"),
-            1 => format!("HoppingWindow({unit}, {size}, {})", self.choices.range(1, 4)),
-            2 => format!("SlidingWindow({unit}, {size})"),
-            _ => format!("TumblingWindow({unit}, {size}, {})", self.choices.range(-2, 2)),
-        }
-    }
-
-    fn aggregate(&mut self, from: &Relation) -> String {
-        let number = self.number(from, "", 1);
-        match self.choices.weighted(&[4, 3, 1, 1, 1, 1, 1]) {
-            0 => "COUNT(*)".to_owned(),
-            1 => format!("SUM({number})"),
-            2 => format!("AVG({number})"),
-            3 => format!("MIN({number})"),
-            4 => format!("MAX({number})"),
-            5 => format!("COUNT({})", self.column(from, "").0),
-            _ => format!("COUNT(DISTINCT {})", self.column(from, "").0),
-        }
-    }
-
-    fn column(&mut self, from: &Relation, side: &str) -> (String, Holds) {
-        let (name, holds) = self.choices.pick(&from.columns);
-        (format!("{side}{name}"), *holds)
-    }
-
-    /// An expression that gives a number or NULL, if columns hold what they should.
-    fn number(&mut self, from: &Relation, side: &str, depth: u32) -> String {
-        let numbers: Vec<&String> =
-            from.columns.iter().filter(|(_, holds)| *holds == Holds::Number).map(|(name, _)| name).collect();
-        if depth == 0 || self.choices.chance(1, 2) {
-            return match numbers.is_empty() || self.choices.chance(1, 8) {
-                true => self.choices.range(0, 3).to_string(),
-                false => format!("{side}{}", self.choices.pick(&numbers)),
-            };
-        }
-        let x = self.number(from, side, depth - 1);
-        match self.choices.weighted(&[8, 8, 8, 8, 4, 4, 1, 1]) {
-            0 => format!("({x} + {})", self.number(from, side, depth - 1)),
-            1 => format!("({x} * {})", self.choices.range(0, 3)),
-            2 => format!("({x} - {})", self.number(from, side, depth - 1)),
-            3 => {
-                let when = self.predicate(from, side, 1);
-                format!("CASE WHEN {when} THEN {x} ELSE {} END", self.choices.range(0, 2))
-            }
-            4 => format!("COALESCE({x}, {})", self.choices.range(0, 2)),
-            5 => format!("ABS({x})"),
-            // The next two fail now and then, and with them the job (rule 14.2).
-            6 => format!("({x} / {})", self.number(from, side, depth - 1)),
-            _ => match self.column(from, side) {
-                (column, Holds::Key | Holds::Anything) => format!("CAST({column} AS float)"),
-                _ => format!("({x} % 2)"),
+    /// A key that all of these can be partitioned by, or none.
+    pub(super) fn key(&mut self, relations: &[&Relation]) -> Option<String> {
+        let shared = |name: &String| relations.iter().all(|other| keys(other).contains(name));
+        let shared: Vec<String> = keys(relations[0]).into_iter().filter(shared).collect();
+        let id = shared.iter().find(|name| *name == "PartitionId");
+        match self.features.mode {
+            Mode::Plain => None,
+            Mode::Parallel if id.is_some() => self.choices.chance(9, 10).then(|| id.cloned()).flatten(),
+            Mode::Parallel => None,
+            Mode::Substreams => self.choices.chance(1, 4).then(|| id.cloned()).flatten(),
+            Mode::Repartitioned => match shared.is_empty() || !self.choices.chance(1, 2) {
+                true => None,
+                false => Some(self.choices.pick(&shared).clone()),
             },
         }
     }
 
-    /// An expression of another sort.
-    fn odd(&mut self, from: &Relation) -> (String, Holds) {
-        let (x, holds) = self.column(from, "");
-        let known = matches!(holds, Holds::Text | Holds::Instant);
-        match self.choices.weighted(&[1, 1, 1, 1, 1]) {
-            1 if holds != Holds::Instant => (format!("TRY_CAST({x} AS bigint)"), Holds::Number),
-            2 if !known => (format!("NULLIF({x}, 1)"), holds),
-            3 => ("DATEPART(second, System.Timestamp())".to_owned(), Holds::Number),
-            4 if holds == Holds::Text => (format!("COALESCE({x}, 'none')"), Holds::Text),
-            4 if !known && holds != Holds::Number => (format!("COALESCE({x}, 'none')"), Holds::Anything),
-            _ => (format!("GetType({x})"), Holds::Text),
+    /// FROM or JOIN of a relation under an alias.
+    pub(super) fn side(&mut self, from: &Relation, alias: &str, by: Option<&str>) -> Side {
+        let mut text = from.name.clone();
+        if !alias.is_empty() {
+            text.push_str(if self.features.spellings && self.choices.chance(1, 2) { " AS " } else { " " });
+            text.push_str(alias);
+        }
+        text.push_str(&from.timed);
+        if let Some(by) = by {
+            text.push_str(&format!(" PARTITION BY {by}"));
+            if self.choices.chance(1, 6) {
+                text.push_str(&format!(" INTO {}", self.choices.range(2, 4)));
+            }
+        }
+        Side {
+            text,
+            qualifier: if alias.is_empty() { String::new() } else { format!("{alias}.") },
+            columns: from.columns.clone(),
+            by: by.map(str::to_owned),
+            over: from.over.clone(),
+            open: from.open,
         }
     }
 
-    fn filter(&mut self, from: &Relation, one_in: u64) -> String {
-        match self.choices.chance(1, one_in) {
-            true => format!(" WHERE {}", self.predicate(from, "", 2)),
+    // ---- conditions ---------------------------------------------------------------------------------
+
+    /// WHERE, in one of so many.
+    pub(super) fn filter(&mut self, columns: &[Column], one_in: u64) -> String {
+        match self.features.filters && self.choices.chance(1, one_in) {
+            true => format!(" WHERE {}", self.predicate(columns, 2)),
             false => String::new(),
         }
     }
 
-    fn predicate(&mut self, from: &Relation, side: &str, depth: u32) -> String {
-        if depth > 1 && self.choices.chance(1, 3) {
-            let (x, y) = (self.predicate(from, side, depth - 1), self.predicate(from, side, depth - 1));
-            return match self.choices.weighted(&[2, 2, 1]) {
-                0 => format!("({x} AND {y})"),
-                1 => format!("({x} OR {y})"),
-                _ => format!("NOT ({x})"),
-            };
-        }
-        let (x, holds) = self.column(from, side);
-        let number = !matches!(holds, Holds::Text | Holds::Instant);
-        match self.choices.weighted(&[4, 2, 2, 1, 1]) {
-            1 if holds != Holds::Number => format!("{x} = 'a'"),
-            2 => format!("{x} IS {}NULL", if self.choices.chance(1, 2) { "NOT " } else { "" }),
-            3 if number && holds != Holds::Number => format!("{x} IN ('a', 1, NULL)"),
-            4 if number => format!("{x} BETWEEN 1 AND 2"),
-            _ => {
-                let operator = *self.choices.pick(&[">", "<", "=", "<>", ">=", "<="]);
-                let number = self.number(from, side, 0);
-                format!("{number} {operator} {}", self.choices.range(0, 3))
-            }
-        }
+    pub(super) fn predicate(&mut self, columns: &[Column], depth: u32) -> String {
+        let scope = self.features.scope(columns);
+        predicate(self.choices, &scope, depth)
     }
+}
+
+/// The names a relation can be partitioned by.
+fn keys(relation: &Relation) -> Vec<String> {
+    let short =
+        relation.columns.iter().filter(|column| column.name.len() < 3).map(|column| column.name.clone());
+    relation.hidden.iter().cloned().chain(short).collect()
 }

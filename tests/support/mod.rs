@@ -178,6 +178,7 @@ pub(crate) fn plan(query: &str) -> Plan {
 pub(crate) fn operator(op: &rewindow_query::plan::Op) -> &'static str {
     match op {
         rewindow_query::plan::Op::Join(join) if join.left_outer => "left join",
+        rewindow_query::plan::Op::ReferenceJoin(join) if join.left_outer => "left reference",
         op => op.name(),
     }
 }
