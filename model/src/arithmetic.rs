@@ -7,6 +7,7 @@ use rewindow_query::Value;
 use rewindow_query::expr::BinaryOp;
 
 use crate::cast::to_text;
+use crate::text::joined;
 
 /// `-x`
 pub(crate) fn negate(value: &Value) -> Result<Value, String> {
@@ -39,7 +40,7 @@ pub(crate) fn binary(op: BinaryOp, left: &Value, right: &Value) -> Result<Value,
             if let (Value::Text(_), Value::Text(_) | Value::Datetime(_))
             | (Value::Datetime(_), Value::Text(_)) = (left, right)
             {
-                return Ok(Value::text(to_text(left) + &to_text(right)));
+                return joined(&[to_text(left), to_text(right)]);
             }
         }
         _ => {}

@@ -18,12 +18,12 @@ pub(crate) fn call(function: Function, arguments: &[Value]) -> Result<Value, Str
     match function {
         Function::Concat => {
             let texts: Result<Vec<String>, String> = arguments.iter().map(text).collect();
-            return Ok(Value::text(texts?.concat()));
+            return texts::joined(&texts?);
         }
         Function::ConcatWs => {
             let present = arguments[1..].iter().filter(|argument| !argument.is_null());
             let texts: Result<Vec<String>, String> = present.map(text).collect();
-            return Ok(texts::concat_ws(&text(&arguments[0])?, &texts?));
+            return texts::concat_ws(&text(&arguments[0])?, &texts?);
         }
         Function::NullIf => {
             let equal = compare(CompareOp::Equal, &arguments[0], &arguments[1]);
@@ -77,8 +77,8 @@ pub(crate) fn call(function: Function, arguments: &[Value]) -> Result<Value, Str
         Function::Substring => texts::substring(&text(first)?, number_at(1)?, number_at(2)?)?,
         Function::Left => texts::left(&text(first)?, number_at(1)?)?,
         Function::Right => texts::right(&text(first)?, number_at(1)?)?,
-        Function::Stuff => texts::stuff(&text(first)?, number_at(1)?, number_at(2)?, &text_at(3)?),
-        Function::Replace => texts::replace(&text(first)?, &text_at(1)?, &text_at(2)?),
+        Function::Stuff => texts::stuff(&text(first)?, number_at(1)?, number_at(2)?, &text_at(3)?)?,
+        Function::Replace => texts::replace(&text(first)?, &text_at(1)?, &text_at(2)?)?,
         Function::Translate => texts::translate(&text(first)?, &text_at(1)?, &text_at(2)?)?,
         Function::Replicate => texts::replicate(&text(first)?, number_at(1)?)?,
         Function::Space => texts::replicate(" ", number_at(0)?)?,

@@ -7,8 +7,9 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
+use geo::line_intersection::{LineIntersection, line_intersection};
 use geo::line_measures::Distance;
-use geo::{Coord, CoordsIter, Geodesic, Geometry, LineString, Point, Polygon, Relate};
+use geo::{Coord, CoordsIter, Geodesic, Geometry, Line, LineString, Point, Polygon, Relate, Validation};
 use rewindow_query::{Record, Value};
 
 use crate::arithmetic::as_float;
@@ -110,7 +111,13 @@ fn geometry(value: &Value) -> Result<Geometry, String> {
             let (exterior, interiors) = polygon.into_inner();
             let ring = |line: LineString| closed(line.0).map(LineString);
             let interiors: Result<Vec<LineString>, String> = interiors.into_iter().map(ring).collect();
-            Ok(Geometry::Polygon(Polygon::new(ring(exterior)?, interiors?)))
+            let polygon = Polygon::new(ring(exterior)?, interiors?);
+            if std::iter::once(polygon.exterior()).chain(polygon.interiors()).any(turns_back) {
+                return Err("a ring of the polygon runs back along itself".to_owned());
+            }
+            // How two of them lie is defined for valid ones only.
+            polygon.check_validation().map_err(|error| format!("the polygon is not valid: {error}"))?;
+            Ok(Geometry::Polygon(polygon))
         }
         geometry => Ok(geometry),
     }
@@ -190,6 +197,15 @@ fn closed(mut ring: Vec<Coord>) -> Result<Vec<Coord>, String> {
         ring.push(ring[0]);
     }
     Ok(ring)
+}
+
+/// Whether a side of a ring runs back along the one before it, which the library's check does not see.
+fn turns_back(ring: &LineString) -> bool {
+    let sides: Vec<Line> = ring.lines().filter(|side| side.start != side.end).collect();
+    (0..sides.len()).any(|at| {
+        let (side, next) = (sides[at], sides[(at + 1) % sides.len()]);
+        matches!(line_intersection(side, next), Some(LineIntersection::Collinear { .. }))
+    })
 }
 
 fn geo_json(kind: &str, coordinates: Value) -> Value {

@@ -11,8 +11,22 @@ use rewindow_query::json::read_event;
 
 use crate::like::like;
 
-/// The longest text REPLICATE and SPACE make, in characters.
+/// The longest text that is made of several, or of one several times, in characters (C-TEXT).
 const LONGEST: i64 = 1 << 20;
+
+/// Texts one behind the other.
+pub(crate) fn joined(texts: &[String]) -> Result<Value, String> {
+    within(texts.iter().map(|text| characters(text)).sum())?;
+    Ok(Value::text(texts.concat()))
+}
+
+fn within(characters: i64) -> Result<(), String> {
+    if characters <= LONGEST {
+        Ok(())
+    } else {
+        Err(format!("a text of {characters} characters, more than {LONGEST}"))
+    }
+}
 
 /// CHARINDEX: the first place of `pattern` at or behind `start`.
 pub(crate) fn char_index(pattern: &str, text: &str, start: i64) -> Value {
@@ -84,18 +98,23 @@ fn characters(text: &str) -> i64 {
 }
 
 /// STUFF: `insert` in the place of `length` characters from `start` on.
-pub(crate) fn stuff(text: &str, start: i64, length: i64, insert: &str) -> Value {
+pub(crate) fn stuff(text: &str, start: i64, length: i64, insert: &str) -> Result<Value, String> {
     if start < 1 || start > characters(text) || length < 0 {
-        return Value::Null;
+        return Ok(Value::Null);
     }
-    let before = text.chars().take(size(start - 1));
-    let behind = text.chars().skip(size((start - 1).saturating_add(length)));
-    Value::text(before.chain(insert.chars()).chain(behind).collect::<String>())
+    let before = text.chars().take(size(start - 1)).collect();
+    let behind = text.chars().skip(size((start - 1).saturating_add(length))).collect();
+    joined(&[before, insert.to_owned(), behind])
 }
 
 /// REPLACE, left to right without overlap; an empty pattern is nowhere.
-pub(crate) fn replace(text: &str, pattern: &str, with: &str) -> Value {
-    Value::text(if pattern.is_empty() { text.to_owned() } else { text.replace(pattern, with) })
+pub(crate) fn replace(text: &str, pattern: &str, with: &str) -> Result<Value, String> {
+    if pattern.is_empty() || !text.contains(pattern) {
+        return Ok(Value::text(text));
+    }
+    let times = i64::try_from(text.matches(pattern).count()).unwrap_or(i64::MAX);
+    within(characters(text) + times.saturating_mul(characters(with) - characters(pattern)))?;
+    Ok(Value::text(text.replace(pattern, with)))
 }
 
 /// TRANSLATE: each character of `from` becomes the one at its place in `to`.
@@ -113,9 +132,7 @@ pub(crate) fn replicate(text: &str, number: i64) -> Result<Value, String> {
     if number < 0 {
         return Ok(Value::Null);
     }
-    if characters(text).saturating_mul(number) > LONGEST {
-        return Err(format!("a text repeated {number} times is longer than {LONGEST} characters"));
-    }
+    within(characters(text).saturating_mul(number))?;
     Ok(Value::text(if text.is_empty() { String::new() } else { text.repeat(size(number)) }))
 }
 
@@ -131,8 +148,10 @@ pub(crate) fn unicode(text: &str) -> Value {
 }
 
 /// CONCAT_WS: NULL and its separator are left out (rule 2.3). The separator stands first.
-pub(crate) fn concat_ws(separator: &str, texts: &[String]) -> Value {
-    Value::text(texts.join(separator))
+pub(crate) fn concat_ws(separator: &str, texts: &[String]) -> Result<Value, String> {
+    let between = characters(separator).saturating_mul(i64::try_from(texts.len()).unwrap_or(i64::MAX) - 1);
+    within(texts.iter().map(|text| characters(text)).sum::<i64>().saturating_add(between.max(0)))?;
+    Ok(Value::text(texts.join(separator)))
 }
 
 /// JSON_PARSE: a record or NULL.

@@ -65,7 +65,7 @@ fn every_function_gives_what_the_model_gives() {
             let mut items = vec!["x".to_owned(), "y".to_owned()];
             items.extend((0..TOGETHER).map(|_| expression(choices, &scope)));
             let events = payload::events(choices, 8);
-            Question::new(items, "FROM s", events).ask(&mut Seeded::new(1, number))
+            Question::new(items, "FROM i", events).ask(&mut Seeded::new(1, number))
         },
         |asked: Vec<Asked>| asked.iter().for_each(|asked| reached::expressions(asked, &mut reached)),
     );
@@ -82,6 +82,15 @@ fn window(choices: &mut dyn Choices) -> &'static str {
     ])
 }
 
+/// Of whole events.
+const WHOLE: [&str; 5] = [
+    "COLLECT()",
+    "COUNT(i)",
+    "COUNT(DISTINCT i)",
+    "TOPONE() OVER (ORDER BY m DESC)",
+    "COLLECTTOP(2) OVER (ORDER BY m, n DESC)",
+];
+
 /// Aggregates over groups or with OVER, and what stands behind them.
 fn aggregated(choices: &mut dyn Choices, scope: &Scope<'_>) -> (Vec<String>, String) {
     let per_row = choices.chance(1, 3);
@@ -90,16 +99,17 @@ fn aggregated(choices: &mut dyn Choices, scope: &Scope<'_>) -> (Vec<String>, Str
     for _ in 0..choices.range(1, 3) {
         let depth = u32::try_from(choices.range(0, 1)).unwrap();
         items.push(match per_row {
+            false if choices.chance(1, 8) => choices.pick::<&str>(&WHOLE).to_string(),
             true => over(choices, scope, &limit, depth).text,
             false => aggregate(choices, scope, depth).text,
         });
     }
     let filter = if choices.chance(1, 8) { " WHERE n IS NOT NULL" } else { "" };
     if per_row {
-        return (items, format!("FROM s{filter}"));
+        return (items, format!("FROM i{filter}"));
     }
     let key = if choices.chance(1, 3) { "b, " } else { "" };
-    (items, format!("FROM s{filter} GROUP BY {key}{}", window(choices)))
+    (items, format!("FROM i{filter} GROUP BY {key}{}", window(choices)))
 }
 
 #[test]
@@ -114,7 +124,9 @@ fn every_aggregate_gives_what_the_model_gives() {
             let risky = choices.chance(1, 3);
             let scope = Scope { columns: &columns, qualifier: "", timestamp: true, off: &off, risky };
             let (items, tail) = aggregated(choices, &scope);
-            let events = payload::events(choices, 14);
+            // Now and then so many that lists are thinned out and panes add up.
+            let most = if choices.chance(1, 16) { 60 } else { 14 };
+            let events = payload::events(choices, most);
             Question::new(items, &tail, events).ask(&mut Seeded::new(2, number))
         },
         |asked: Vec<Asked>| asked.iter().for_each(|asked| reached::aggregates(asked, &mut reached)),

@@ -242,6 +242,14 @@ fn shape(choices: &mut dyn Choices) -> Value {
     let (kind, coordinates) = match choices.index(3) {
         0 => ("Point", position(choices)),
         1 => ("LineString", line(choices)),
+        // Any points make a polygon, but few make a valid one.
+        2 if choices.chance(2, 3) => {
+            let (x, y) = (choices.range(0, 4), choices.range(0, 4));
+            let (wide, high) = (choices.range(1, 4), choices.range(1, 4));
+            let corner = |(dx, dy): (i64, i64)| Value::Array([Value::Int(x + dx), Value::Int(y + dy)].into());
+            let corners = [(0, 0), (wide, 0), (wide, high), (0, high), (0, 0)].map(corner);
+            ("Polygon", Value::Array([Value::Array(corners.to_vec().into())].into()))
+        }
         _ => {
             let count = if choices.chance(1, 8) { choices.range(0, 2) } else { 1 };
             ("Polygon", Value::Array((0..count).map(|_| line(choices)).collect()))

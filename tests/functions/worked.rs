@@ -33,6 +33,28 @@ fn c_text_patindex_takes_one_percent_sign_off() {
     gives("PATINDEX('%b', 'ab')", json!(2));
 }
 
+/// Else a few steps that double a text, or one REPLACE, fill any memory.
+#[test]
+fn c_text_no_text_is_put_together_beyond_a_million_characters() {
+    let long = "REPLICATE('é', 1048576)";
+    for (item, length) in [
+        (long.to_owned(), json!(1_048_576)),
+        (format!("CONCAT({long}, NULL, '')"), json!(1_048_576)),
+        (format!("REPLACE({long}, 'x', {long})"), json!(1_048_576)),
+        (format!("STUFF({long}, 1, 2, 'ab')"), json!(1_048_576)),
+        (format!("CONCAT_WS({long}, 'a')"), json!(1)),
+        (format!("CONCAT_WS({long}, 'a', 'b')"), json!("fails")),
+        (format!("CONCAT({long}, 'a')"), json!("fails")),
+        (format!("({long} + 'a')"), json!("fails")),
+        (format!("REPLACE({long}, 'é', {long})"), json!("fails")),
+        (format!("REPLACE({long}, 'é', 'ab')"), json!("fails")),
+        (format!("STUFF({long}, 1, 2, 'abc')"), json!("fails")),
+        ("REPLICATE('ab', 524289)".to_owned(), json!("fails")),
+    ] {
+        gives(&format!("LEN({item})"), length);
+    }
+}
+
 #[test]
 fn c_number_a_rounded_zero_keeps_its_sign() {
     gives("ROUND(-1e-7, 3)", json!(-0.0));
@@ -46,6 +68,7 @@ fn c_geo_what_is_read_is_as_whole_as_what_is_created() {
     let meets = |a: &str| format!("ST_INTERSECTS({a}, 'POINT(0 0)')");
     gives(&meets("'LINESTRING(0 0, 0 0)'"), json!(1));
     gives(&meets("'POLYGON((0 0, 1 0, 0 1))'"), json!(1));
+    gives(&meets("'POLYGON((-9 -9, -9 9, 9 9, 9 -9), (-1 -1, 1 -1, 0 1))'"), json!(0));
     for bad in [
         "'LINESTRING(0 0)'",
         "'LINESTRING EMPTY'",
@@ -53,6 +76,10 @@ fn c_geo_what_is_read_is_as_whole_as_what_is_created() {
         "'POLYGON EMPTY'",
         "'POLYGON((0 0, 1 0, 0 0))'",
         "'POLYGON((0 0, 9 0, 0 9), (1 1, 2 2, 1 1))'",
+        "'POLYGON((0 0, 4 4, 4 0, 0 4, 0 0))'",
+        "'POLYGON((0 35, 0 1, 0 4), (0 3, -13 3, 2 -36, 4 3))'",
+        "'POLYGON((0 0, 4 0, 2 0, 2 2))'",
+        "'POLYGON((0 0, 9 0, 0 9), (7 7, 8 7, 7 8))'",
         "'MULTIPOINT((0 0))'",
         "'GEOMETRYCOLLECTION(POINT(0 0))'",
     ] {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rewindow_query::Value;
 use rewindow_query::expr::BinaryOp;
 
-use super::Operand;
+use super::{Operand, text};
 use crate::column::{Column, Data};
 
 /// `a op b`
@@ -143,12 +143,13 @@ fn bitwise(op: BinaryOp, a: &Value, b: &Value) -> Result<Value, String> {
 
 /// `+` with text on at least one side.
 fn join(op: BinaryOp, a: &Value, b: &Value) -> Result<Value, String> {
-    match (op, a, b) {
-        (BinaryOp::Add, Value::Text(a), Value::Text(b)) => Ok(Value::text(format!("{a}{b}"))),
-        (BinaryOp::Add, Value::Text(a), Value::Datetime(b)) => Ok(Value::text(format!("{a}{b}"))),
-        (BinaryOp::Add, Value::Datetime(a), Value::Text(b)) => Ok(Value::text(format!("{a}{b}"))),
-        _ => Err(wrong(symbol(op), if number(a).is_some() { b } else { a })),
-    }
+    let texts = match (op, a, b) {
+        (BinaryOp::Add, Value::Text(a), Value::Text(b)) => [a.clone(), b.clone()],
+        (BinaryOp::Add, Value::Text(a), Value::Datetime(b)) => [a.clone(), b.to_string().into()],
+        (BinaryOp::Add, Value::Datetime(a), Value::Text(b)) => [a.to_string().into(), b.clone()],
+        _ => return Err(wrong(symbol(op), if number(a).is_some() { b } else { a })),
+    };
+    text::join("+", "", &texts)
 }
 
 /// The whole column at once, where both operands are bigint or float and no row fails; `None` sends the

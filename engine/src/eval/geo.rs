@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use geo::{Coord, Distance, Geodesic, Geometry, LineString, Point, Polygon, Relate};
+use geo::line_intersection::{LineIntersection, line_intersection};
+use geo::{Coord, Distance, Geodesic, Geometry, Line, LineString, Point, Polygon, Relate, Validation};
 use rewindow_query::expr::Function;
 use rewindow_query::{Record, Value};
 use wkt::Wkt;
@@ -183,10 +184,30 @@ fn build(name: &str, kind: &str, lines: Vec<Vec<Coord>>) -> Result<Geometry, Str
     }
     let mut lines = lines.into_iter().map(LineString);
     match lines.next() {
-        Some(first) if kind == "Polygon" => Ok(Polygon::new(first, lines.collect()).into()),
+        Some(first) if kind == "Polygon" => {
+            let polygon = Polygon::new(first, lines.collect());
+            if has_spike(polygon.exterior()) || polygon.interiors().iter().any(has_spike) {
+                return Err(format!("{name}: a ring of the polygon runs back along itself"));
+            }
+            // `relate` panics for some that are not valid, and means nothing for the others.
+            match polygon.check_validation() {
+                Ok(()) => Ok(polygon.into()),
+                Err(error) => Err(format!("{name}: the polygon is not valid: {error}")),
+            }
+        }
         Some(first) => Ok(first.into()),
         None => Err(format!("{name}: the geometry is empty")),
     }
+}
+
+/// Whether two neighbouring sides of a closed ring have more than a point in common; the library's check looks
+/// only at sides that are no neighbours.
+fn has_spike(ring: &LineString) -> bool {
+    let sides: Vec<Line> = ring.lines().filter(|side| side.start != side.end).collect();
+    let overlap = |(a, b): (&Line, &Line)| {
+        matches!(line_intersection(*a, *b), Some(LineIntersection::Collinear { .. }))
+    };
+    sides.iter().zip(sides.iter().cycle().skip(1)).any(overlap)
 }
 
 /// In metres. Of anything but two points: 0 if they intersect, else the least geodesic from a vertex of one

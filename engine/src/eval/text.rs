@@ -15,7 +15,8 @@ use super::arithmetic::wrong;
 use super::like;
 use super::numbers::bigint;
 
-/// Most characters that REPLICATE and SPACE make.
+/// Most characters of a text made of several, or of one several times (C-TEXT): else a few steps that double
+/// a text fill any memory.
 const CHARS_MAX: i64 = 1 << 20;
 /// Patterns of REGEXMATCH kept compiled.
 const PATTERNS_MAX: usize = 64;
@@ -67,11 +68,8 @@ fn named(function: Function, name: &str, arguments: &[Value]) -> Result<Value, S
             let chars = text.chars().count() as i64;
             substring(&text, chars.saturating_sub(length).max(0) + 1, chars)
         }
-        Function::Stuff => stuff(&text(0)?, int(1)?, int(2)?, &text(3)?),
-        Function::Replace => {
-            let (text, pattern, with) = (text(0)?, text(1)?, text(2)?);
-            if pattern.is_empty() { Value::Text(text) } else { Value::text(text.replace(&*pattern, &with)) }
-        }
+        Function::Stuff => stuff(&text(0)?, int(1)?, int(2)?, &text(3)?)?,
+        Function::Replace => replace(text(0)?, &text(1)?, &text(2)?)?,
         Function::Translate => translate(&text(0)?, &text(1)?, &text(2)?)?,
         Function::Replicate => replicate(name, &text(0)?, int(1)?)?,
         Function::Space => replicate(name, " ", int(0)?)?,
@@ -97,11 +95,9 @@ pub(super) fn text(name: &str, value: &Value) -> Result<Arc<str>, String> {
 
 /// NULL counts as empty text; nothing but NULL gives empty text (rule 2.3).
 pub(super) fn concat(parts: &[Value]) -> Result<Value, String> {
-    let mut joined = String::new();
-    for part in parts.iter().filter(|part| !part.is_null()) {
-        joined.push_str(&text("CONCAT", part)?);
-    }
-    Ok(Value::text(joined))
+    let present = parts.iter().filter(|part| !part.is_null());
+    let parts: Vec<Arc<str>> = present.map(|part| text("CONCAT", part)).collect::<Result<_, _>>()?;
+    join("CONCAT", "", &parts)
 }
 
 /// NULL and its separator are left out (rule 2.3); a NULL separator is empty.
@@ -109,8 +105,36 @@ pub(super) fn concat_ws(arguments: &[Value]) -> Result<Value, String> {
     let (separator, parts) = arguments.split_first().ok_or("CONCAT_WS needs a separator")?;
     let separator = if separator.is_null() { "".into() } else { text("CONCAT_WS", separator)? };
     let present = parts.iter().filter(|part| !part.is_null());
-    let parts: Result<Vec<Arc<str>>, String> = present.map(|part| text("CONCAT_WS", part)).collect();
-    Ok(Value::text(parts?.join(&*separator)))
+    let parts: Vec<Arc<str>> = present.map(|part| text("CONCAT_WS", part)).collect::<Result<_, _>>()?;
+    join("CONCAT_WS", &separator, &parts)
+}
+
+/// Texts one behind the other; none may be so long that this would be too long to make.
+pub(super) fn join(name: &str, separator: &str, parts: &[Arc<str>]) -> Result<Value, String> {
+    let bytes: usize = parts.iter().map(|part| part.len().saturating_add(separator.len())).sum();
+    // No text has more characters than bytes, so most need not be counted.
+    if bytes as u64 > CHARS_MAX as u64 {
+        let own: usize = parts.iter().map(|part| part.chars().count()).sum();
+        let between = separator.chars().count().saturating_mul(parts.len().saturating_sub(1));
+        bounded(name, own.saturating_add(between) as i64)?;
+    }
+    Ok(Value::text(parts.join(separator)))
+}
+
+fn bounded(name: &str, chars: i64) -> Result<(), String> {
+    if chars > CHARS_MAX { Err(format!("{name}: {chars} characters, more than {CHARS_MAX}")) } else { Ok(()) }
+}
+
+/// From left to right without overlap; an empty pattern is nowhere.
+fn replace(text: Arc<str>, pattern: &str, with: &str) -> Result<Value, String> {
+    let times = if pattern.is_empty() { 0 } else { text.matches(pattern).count() };
+    if times == 0 {
+        return Ok(Value::Text(text));
+    }
+    let count = |text: &str| text.chars().count() as i64;
+    let growth = (times as i64).saturating_mul(count(with) - count(pattern));
+    bounded("REPLACE", count(&text).saturating_add(growth))?;
+    Ok(Value::text(text.replace(pattern, with)))
 }
 
 fn not_negative(name: &str, length: i64) -> Result<i64, String> {
@@ -147,12 +171,12 @@ fn substring(text: &str, start: i64, length: i64) -> Value {
     Value::text(&text[from..to.max(from)])
 }
 
-fn stuff(text: &str, start: i64, length: i64, insert: &str) -> Value {
+fn stuff(text: &str, start: i64, length: i64, insert: &str) -> Result<Value, String> {
     if start < 1 || length < 0 || byte_of(text, start - 1) == text.len() {
-        return Value::Null;
+        return Ok(Value::Null);
     }
     let (from, to) = (byte_of(text, start - 1), byte_of(text, (start - 1).saturating_add(length)));
-    Value::text([&text[..from], insert, &text[to..]].concat())
+    join("STUFF", "", &[text[..from].into(), insert.into(), text[to..].into()])
 }
 
 fn translate(text: &str, from: &str, to: &str) -> Result<Value, String> {
@@ -169,9 +193,7 @@ fn replicate(name: &str, text: &str, times: i64) -> Result<Value, String> {
         return Ok(Value::Null);
     }
     let chars = (text.chars().count() as i64).saturating_mul(times);
-    if chars > CHARS_MAX {
-        return Err(format!("{name}: {chars} characters, more than {CHARS_MAX}"));
-    }
+    bounded(name, chars)?;
     // Empty text any number of times is empty.
     Ok(Value::text(if text.is_empty() { String::new() } else { text.repeat(times as usize) }))
 }

@@ -58,6 +58,11 @@ impl Writer<'_> {
             *self.choices.pick(&[("CreatePoint", 0), ("CreateLineString", 2), ("CreatePolygon", 3)]);
         let text = if least == 0 {
             self.point(depth)
+        } else if least == 3 && (!self.scope.risky || self.choices.chance(1, 2)) {
+            // Any points make a polygon, but few make a valid one.
+            let (x, y, size) = (self.choices.range(0, 5), self.choices.range(0, 5), self.choices.range(1, 4));
+            let corner = |dx: i64, dy: i64| format!("CreatePoint({}, {})", y + dy, x + dx);
+            format!("{name}({}, {}, {})", corner(0, 0), corner(size, 0), corner(0, size))
         } else {
             let count = least + self.choices.range(0, 2);
             let points: Vec<String> = (0..count).map(|_| self.vertex(depth)).collect();
