@@ -211,6 +211,20 @@ fn rows_of_one_timestamp_find_the_partners_there_are() {
 }
 
 #[test]
+fn many_rows_in_any_order_are_compared_in_bounded_time() {
+    let row = |i: u32| json!({"v": i, "w": format!("w{}", i % 7)});
+    let case = |first: u32| {
+        let expected: Vec<Json> = (first..first + 3_000).rev().map(row).collect();
+        let events: Vec<Json> = (0..3_000).map(row).collect();
+        with(&json!({"query": "SELECT v, w FROM Feed", "unordered": true,
+                     "inputs": {"Feed": events}, "expected": {"output": expected}}))
+    };
+    assert_eq!(said(&case(0)), "passed");
+    let said = said(&case(7_000));
+    assert!(said.contains("… and 2,995 differences"), "{said}");
+}
+
+#[test]
 fn a_failure_shows_expected_beside_actual() {
     let case = with(&json!({"expected": {"output": [{"k": "a", "n": 3}, {"k": "b", "n": 1}]}}));
     assert_eq!(

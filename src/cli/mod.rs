@@ -60,7 +60,7 @@ enum Format {
 enum Exit {
     /// All that was asked for was done and held; of `replay`: the case does not break (any more).
     Held = 0,
-    /// A claim is broken; of `replay`: still.
+    /// A claim is broken; of `replay`: still; of `test`: a test failed.
     Broken = 1,
     /// Nothing broke, but a state that had to be reached never was.
     Undecided = 2,

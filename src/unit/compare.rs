@@ -4,7 +4,8 @@
 //! timestamps; rows of one timestamp in any order, because nobody says in which. Invariant: no differences
 //! exactly where a one-to-one assignment of rows to expected rows exists within these bounds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 use std::path::PathBuf;
 
 use rewindow_query::json::to_json;
@@ -15,8 +16,11 @@ use super::feed::Fed;
 use super::play::Played;
 use super::{Drop, Expected, ExpectedOutput, ExpectedRow, Test, Tolerance};
 
-/// Most rows of one timestamp for which the best assignment is searched; beyond, the first that fits is taken.
+/// Most rows of one timestamp for which the best assignment is searched; beyond, the first near one that fits
+/// is taken.
 const SEARCH_MAX: usize = 512;
+/// Most differences of an output that are looked into.
+const DIFFERENCES_MAX: usize = 100;
 
 /// One thing that is not as expected.
 #[derive(Clone, PartialEq, Debug)]
@@ -58,6 +62,15 @@ pub enum Difference {
         expected: Box<Wanted>,
         /// Its place among the rows that came, from 1.
         came: usize,
+    },
+    /// Differences that were not looked into.
+    More {
+        /// The output.
+        output: String,
+        /// Expected rows that found no partner.
+        expected: usize,
+        /// Rows that found none.
+        actual: usize,
     },
     /// An event that was dropped and should not be, or the other way round.
     Drop {
@@ -147,7 +160,7 @@ fn compare_output(test: &Test, expected: &ExpectedOutput, rows: &[&Row]) -> Vec<
     let mut at = 0;
     if rows.len() == expected.rows.len() {
         spans.retain(|len| {
-            let found = assign(at, *len, at, *len, &fits);
+            let found = assign(expected, rows, at..at + len, at..at + len, &fits);
             let complete = found.len() == *len;
             pairs.extend(found);
             at += len;
@@ -158,7 +171,7 @@ fn compare_output(test: &Test, expected: &ExpectedOutput, rows: &[&Row]) -> Vec<
         }
     }
     // They differ: say which rows are at fault, wherever they stand.
-    let pairs = assign(0, expected.rows.len(), 0, rows.len(), &fits);
+    let pairs = assign(expected, rows, 0..expected.rows.len(), 0..rows.len(), &fits);
     if pairs.len() == rows.len() && rows.len() == expected.rows.len() {
         let moved = pairs.iter().find(|(wanted, row)| rows[*row].timestamp != rows[*wanted].timestamp);
         return moved.map(|&(place, row)| misplaced(expected, place, row)).into_iter().collect();
@@ -181,7 +194,9 @@ fn beside(
     let paired: (BTreeSet<usize>, BTreeSet<usize>) = pairs.iter().copied().unzip();
     let mut left: Vec<usize> = (0..rows.len()).filter(|row| !paired.1.contains(row)).collect();
     let mut differences = Vec::new();
-    for place in (0..expected.rows.len()).filter(|place| !paired.0.contains(place)) {
+    let lost = (0..expected.rows.len()).filter(|place| !paired.0.contains(place));
+    let count = expected.rows.len() - paired.0.len();
+    for place in lost.take(DIFFERENCES_MAX) {
         let row = &expected.rows[place];
         // Far more than anybody reads are not worth a search.
         let near = left.iter().take(SEARCH_MAX).enumerate();
@@ -195,10 +210,19 @@ fn beside(
         let (output, expected) = (expected.name.clone(), Some(Box::new(wanted(expected, place))));
         differences.push(Difference::Row { output, expected, actual, apart });
     }
-    for row in left {
+    let room = DIFFERENCES_MAX - differences.len();
+    let more = (count.saturating_sub(DIFFERENCES_MAX), left.len().saturating_sub(room));
+    for row in left.into_iter().take(room) {
         let actual = Some(shown(rows[row], &expected.ignored));
         let output = expected.name.clone();
         differences.push(Difference::Row { output, expected: None, actual, apart: Vec::new() });
+    }
+    if more != (0, 0) {
+        differences.push(Difference::More {
+            output: expected.name.clone(),
+            expected: more.0,
+            actual: more.1,
+        });
     }
     differences
 }
@@ -238,41 +262,74 @@ fn likeness(record: &Record, row: &ExpectedRow, ignored: &[String], tolerance: T
 
 // ---- assignment -----------------------------------------------------------------------------------------
 
-/// A largest one-to-one assignment of `wanted_len` expected rows from `wanted` on to `row_len` rows from `row`
-/// on, as pairs sorted by expected row; rows keep their order where they can.
+/// A largest one-to-one assignment of expected rows to rows, as pairs sorted by expected row: those that are
+/// written alike first, wherever they stand, then those that fit.
 fn assign(
-    wanted: usize,
-    wanted_len: usize,
-    row: usize,
-    row_len: usize,
+    expected: &ExpectedOutput,
+    rows: &[&Row],
+    wanted: Range<usize>,
+    came: Range<usize>,
     fits: &dyn Fn(usize, usize) -> bool,
 ) -> Vec<(usize, usize)> {
-    let mut of_row: Vec<Option<usize>> = vec![None; row_len];
-    let mut next = 0;
-    let mut left = Vec::new();
-    for place in 0..wanted_len {
-        let free = |at: &usize| of_row[*at].is_none() && fits(wanted + place, row + *at);
-        match (next..row_len).chain(0..next).find(free) {
-            Some(at) => {
-                of_row[at] = Some(place);
-                next = at + 1;
-            }
+    let mut by_text: BTreeMap<String, VecDeque<usize>> = BTreeMap::new();
+    for row in came.clone() {
+        by_text.entry(text_of_row(&rows[row].record, &expected.ignored)).or_default().push_back(row);
+    }
+    let (mut pairs, mut left) = (Vec::new(), Vec::new());
+    for place in wanted {
+        let alike = by_text.get_mut(&text_of_wanted(&expected.rows[place].columns, &expected.ignored));
+        match alike.and_then(VecDeque::pop_front).filter(|row| fits(place, *row)) {
+            Some(row) => pairs.push((place, row)),
             None => left.push(place),
         }
     }
-    // Numbers that differ a little may have taken each other's partners.
-    if wanted_len <= SEARCH_MAX && row_len <= SEARCH_MAX {
+    let taken: BTreeSet<usize> = pairs.iter().map(|(_, row)| *row).collect();
+    let mut free: Vec<usize> = came.filter(|row| !taken.contains(row)).collect();
+    if left.len() <= SEARCH_MAX && free.len() <= SEARCH_MAX {
+        let mut of_row: Vec<Option<usize>> = vec![None; free.len()];
+        let fits = |place: usize, at: usize| fits(left[place], free[at]);
+        for place in 0..left.len() {
+            augment(place, &mut of_row, &mut vec![false; free.len()], &fits);
+        }
+        pairs.extend(of_row.iter().zip(&free).filter_map(|(place, row)| Some((left[(*place)?], *row))));
+    } else {
         for place in left {
-            augment(place, &mut of_row, &mut vec![false; row_len], &|p, r| fits(wanted + p, row + r));
+            let near = free.iter().take(SEARCH_MAX).position(|row| fits(place, *row));
+            pairs.extend(near.map(|at| (place, free.remove(at))));
         }
     }
-    let pairs = of_row.into_iter().enumerate().filter_map(|(at, place)| Some((wanted + place?, row + at)));
-    let mut pairs: Vec<(usize, usize)> = pairs.collect();
     pairs.sort_unstable();
     pairs
 }
 
-/// Finds a row for `place`, moving others on if that helps; at most [`SEARCH_MAX`] deep.
+/// A row as text, such that rows of equal text are equal: without NULLs and what is ignored, by name.
+fn text_of_row(record: &Record, ignored: &[String]) -> String {
+    let members = record.members().iter().map(|(name, value)| (&**name, to_json(value)));
+    text_of(members.filter(|(name, _)| !is_ignored(name, ignored)))
+}
+
+fn text_of_wanted(columns: &Map<String, Json>, ignored: &[String]) -> String {
+    let members = columns.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    text_of(members.filter(|(name, _)| !is_ignored(name, ignored)))
+}
+
+fn text_of<'a>(members: impl Iterator<Item = (&'a str, Json)>) -> String {
+    let plain = |value: Json| match value {
+        Json::Number(number) => match number.as_i64() {
+            Some(whole) => whole.to_string(),
+            None => number.as_f64().unwrap_or(f64::NAN).to_string(),
+        },
+        Json::String(text) => is_instant(&text).map_or(text, |at| at.to_string()),
+        other => other.to_string(),
+    };
+    let parts = members.filter(|(_, value)| !value.is_null());
+    let mut parts: Vec<String> = parts.map(|(name, value)| format!("{name}={}", plain(value))).collect();
+    parts.sort_unstable();
+    parts.join("\n")
+}
+
+/// Finds a row for `place`, moving others on if that helps: numbers that differ a little may have taken each
+/// other's partners. At most [`SEARCH_MAX`] deep.
 fn augment(
     place: usize,
     of_row: &mut [Option<usize>],

@@ -59,11 +59,20 @@ fn text(findings: &[Finding], alike: bool) -> String {
         for difference in finding.differences.iter().take(SHOWN) {
             text.push_str(&difference_text(difference));
         }
-        if let Some(more) = finding.differences.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-            text.push_str(&format!("    … and {}\n", count(more as u64, "difference")));
+        let more = finding.differences.iter().skip(SHOWN).map(size).sum();
+        if more > 0 {
+            text.push_str(&format!("    … and {}\n", count(more, "difference")));
         }
     }
     text
+}
+
+/// How many differences it stands for.
+fn size(difference: &Difference) -> u64 {
+    match difference {
+        Difference::More { expected, actual, .. } => (*expected).max(*actual) as u64,
+        _ => 1,
+    }
 }
 
 fn difference_text(difference: &Difference) -> String {
@@ -82,6 +91,10 @@ fn difference_text(difference: &Difference) -> String {
                 place(expected)
             );
             line(words) + &one_row("expected", &expected.columns)
+        }
+        Difference::More { output, expected, actual } => {
+            let (expected, actual) = (count(*expected as u64, "row"), count(*actual as u64, "row"));
+            line(format!("`{output}`: {expected} more expected, {actual} more came"))
         }
         Difference::Drop { event, expected } => {
             let (stream, row, reason) = (&event.stream, event.row, event.reason.name());
