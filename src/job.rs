@@ -1,24 +1,32 @@
 //! A job as a user writes it down: `job.toml`, its query, its inputs; or a bare `.asaql` query.
 //!
-//! Reads files and says precisely what is wrong with them; runs nothing. Invariant: a [`Job`] is complete
-//! and within its limits, so nothing after it has to ask again; two readings of the same files are equal.
+//! Reads files and says precisely what is wrong with them; runs nothing. [`page`] is job.toml as text, [`read`]
+//! the formats of events, [`log`] the source log made of them, [`reference`] the data that is joined, [`bare`] a
+//! query without a job. Invariant: a [`Job`] is complete and within its limits, so nothing after it has to ask
+//! again; two readings of the same files are equal.
 
 use std::io::Read;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rewindow_query::{Ordering, Plan, Span, analyse};
+use rewindow_query::plan::Op;
+use rewindow_query::{Declared, History, Ordering, Plan, Type, analyse_with};
 use rewindow_world::case::{Case, CaseInput, Deployment};
 use serde::Deserialize;
-use toml::de::{DeTable, DeValue};
 
 use crate::errors::Problem;
-use crate::generate::{Trouble, Vary};
+use crate::generate::Vary;
 
+pub mod bare;
 pub mod log;
+mod own_time;
+mod page;
+pub mod read;
+mod reference;
+mod vary;
 
 pub use log::{Log, Remark};
+pub use read::Format;
 
 /// Largest job.toml or query, in bytes.
 const TEXT_MAX: u64 = 1 << 20;
@@ -45,6 +53,8 @@ pub struct Job {
     pub query: Query,
     /// The streams, in the order of job.toml.
     pub inputs: Vec<InputFile>,
+    /// Names of the reference data, in the order of job.toml.
+    pub references: Vec<String>,
     /// Tolerances and policy.
     pub ordering: Ordering,
     /// How it is deployed.
@@ -53,14 +63,14 @@ pub struct Job {
     pub vary: Vary,
     /// How many schedules `check` tries unless told otherwise.
     pub cases: u64,
-    /// The events.
+    /// The events, and the reference data.
     pub log: Log,
 }
 
 /// What a path given by a user turned out to be.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Source {
-    /// A query alone: enough for `plan`.
+    /// A query alone: enough for `plan`; `run` needs files for its inputs ([`bare`]).
     Query(Query),
     /// A job.
     Job(Box<Job>),
@@ -72,10 +82,16 @@ pub enum Source {
 pub struct InputFile {
     /// Its name in the query.
     pub name: String,
-    /// Files of JSON lines; relative ones from the folder of job.toml.
+    /// Files of events; relative ones from the folder of job.toml.
     pub paths: Vec<PathBuf>,
-    /// The column that says when the log accepted an event.
-    pub arrival: String,
+    /// How they are written; each by its ending, unless this says it.
+    #[serde(default)]
+    pub format: Option<Format>,
+    /// What stands between the fields of CSV, one character; a comma, or a tab in `.tsv`, unless this says it.
+    #[serde(default)]
+    pub delimiter: Option<String>,
+    /// What says when the log accepted an event.
+    pub arrival: Arrival,
     /// Number of partitions.
     pub partitions: u32,
     /// The column whose value decides the partition (see [`log`]); needed with more than one.
@@ -83,33 +99,47 @@ pub struct InputFile {
     pub partition_by: Option<String>,
 }
 
-/// The file as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JobFile {
-    name: Option<String>,
-    query: PathBuf,
-    inputs: Vec<InputFile>,
-    ordering: Ordering,
-    deployment: Deployment,
-    vary: VaryFile,
-    #[serde(default, rename = "subject")]
-    _subject: SubjectFile,
+/// What says when the log accepted an event.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(from = "String")]
+pub enum Arrival {
+    /// That column.
+    Column(String),
+    /// The event itself, as in a local run of the service (section 16), so that nothing is late or out of
+    /// order: the value of TIMESTAMP BY; without one the column EventEnqueuedUtcTime; without that all events
+    /// arrive at once. In the order of these instants, equal ones in that of the file.
+    Own,
 }
 
-/// The system under test; so far only our own engine can be named.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct SubjectFile {
-    #[serde(default, rename = "kind")]
-    _kind: SubjectKind,
+impl From<String> for Arrival {
+    fn from(column: String) -> Arrival {
+        Arrival::Column(column)
+    }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "lowercase")]
-enum SubjectKind {
-    #[default]
-    Engine,
+impl InputFile {
+    /// An input of one partition, each file in the format that its ending says.
+    pub fn new(name: impl Into<String>, paths: Vec<PathBuf>, arrival: Arrival) -> InputFile {
+        let name = name.into();
+        InputFile { name, paths, format: None, delimiter: None, arrival, partitions: 1, partition_by: None }
+    }
+
+    fn format_of(&self, path: &Path) -> Format {
+        self.format.unwrap_or_else(|| Format::of(path))
+    }
+
+    fn delimiter(&self) -> Option<u8> {
+        self.delimiter.as_ref().and_then(|text| text.bytes().next())
+    }
+}
+
+/// CREATE TABLE of a stream of the plan; empty without one.
+fn table_of(plan: &Plan, input: usize) -> &[(Arc<str>, Type)] {
+    let mut tables = plan.nodes.iter().filter_map(|node| match &node.op {
+        Op::Source(source) if source.input == input => Some(&source.table[..]),
+        _ => None,
+    });
+    tables.next().unwrap_or_default()
 }
 
 /// Reads a job or a query, by the ending of its name.
@@ -122,11 +152,11 @@ pub fn open(path: &Path) -> Result<Source, Problem> {
         return Err(problem.help(format!("name its job.toml: {}", path.join("job.toml").display())));
     }
     match path.extension().and_then(|e| e.to_str()) {
-        Some("asaql" | "sql") => Ok(Source::Query(read_query(path, "query-unreadable", None)?)),
+        Some("asaql" | "sql") => Ok(Source::Query(bare::query(path)?)),
         Some("toml") => Ok(Source::Job(Box::new(Job::read(path)?))),
         _ => Err(Problem::new("job-unreadable", "the name ends neither in .toml nor in .asaql")
             .in_file(path)
-            .help("a job is a job.toml, or a .asaql query for `rewindow plan`")),
+            .help("a job is a job.toml, or a .asaql query for `rewindow plan` and `rewindow run`")),
     }
 }
 
@@ -137,23 +167,29 @@ impl Job {
     /// All that can be wrong with them, in the first place where something is.
     pub fn read(path: &Path) -> Result<Job, Problem> {
         let text = read_text(path, "job-unreadable", "the job", TEXT_MAX)?;
-        let page = Page { path, text: &text };
-        let document = DeTable::parse(&text).map_err(|e| page.syntax(&e))?;
-        let file: JobFile = toml::from_str(&text).map_err(|e| page.meaning(&e))?;
-        page.check(&file, document.get_ref())?;
+        let file = page::Page { path, text: &text }.read()?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let names: Vec<String> = file.inputs.iter().map(|i| i.name.clone()).collect();
-        let query = read_query(&folder.join(&file.query), "query-unreadable", Some(&names))?;
+        let references: Vec<String> = file.references.iter().map(|r| r.name.clone()).collect();
+        let declared =
+            Declared { inputs: Some(&names), references: Some(&references), ..Declared::default() };
+        let query = Query::read(&folder.join(&file.query), &declared)?;
         let mut inputs = file.inputs;
         for input in &mut inputs {
             input.paths.iter_mut().for_each(|p| *p = folder.join(&p));
         }
-        let log = Log::read(&inputs)?;
+        let mut budget = read::Budget::default();
+        let mut log = Log::read(&inputs, &query.plan, &mut budget)?;
+        let tables = file.references.iter().map(|r| r.load(folder, &mut budget, &mut log.remarks));
+        let tables = tables.collect::<Result<Vec<_>, Problem>>()?;
+        let entries = Arc::unwrap_or_clone(log.history).entries;
+        log.history = Arc::new(History { entries, references: tables.into() });
         let name = file.name.unwrap_or_else(|| folder_name(path));
         let (cases, ordering, deployment) = (file.vary.cases, file.ordering, file.deployment);
         let vary = file.vary.resolve(&query.plan, &ordering);
-        let job = Job { name, path: path.to_owned(), query, inputs, ordering, deployment, vary, cases, log };
-        job.base().check().map_err(|e| Problem::of_case(&e, path))?;
+        let path = path.to_owned();
+        let job = Job { name, path, query, inputs, references, ordering, deployment, vary, cases, log };
+        job.base().check().map_err(|e| Problem::of_case(&e, &job.path))?;
         Ok(job)
     }
 
@@ -164,7 +200,7 @@ impl Job {
             name: self.name.clone(),
             query: self.query.text.clone(),
             inputs: self.inputs.iter().map(input).collect(),
-            references: Vec::new(),
+            references: self.references.clone(),
             ordering: self.ordering,
             deployment: self.deployment.clone(),
             history: self.log.history.clone(),
@@ -183,53 +219,6 @@ impl Job {
     }
 }
 
-/// The `[vary]` table: what schedules are made of.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct VaryFile {
-    cases: u64,
-    /// All kinds of faults, unless named.
-    faults: Option<Vec<TroubleName>>,
-    faults_max: Option<u64>,
-    deployment: Option<bool>,
-    retention: Option<bool>,
-    slice: Option<usize>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum TroubleName {
-    NodeKill,
-    OsUpgrade,
-    UpgradeState,
-    UpgradeReplay,
-    Restart,
-    Retention,
-}
-
-impl VaryFile {
-    /// What may vary: everything, unless the table says otherwise.
-    fn resolve(&self, plan: &Plan, ordering: &Ordering) -> Vary {
-        let trouble = |name: &TroubleName| match name {
-            TroubleName::NodeKill => Trouble::NodeKill,
-            TroubleName::OsUpgrade => Trouble::OsUpgrade,
-            TroubleName::UpgradeState => Trouble::UpgradeState,
-            TroubleName::UpgradeReplay => Trouble::UpgradeReplay,
-            TroubleName::Restart => Trouble::Restart,
-            TroubleName::Retention => Trouble::Retention,
-        };
-        let all = Vary::all(plan, ordering);
-        Vary {
-            faults: self.faults.as_ref().map_or(all.faults, |f| f.iter().map(trouble).collect()),
-            faults_max: self.faults_max.unwrap_or(all.faults_max),
-            deployment: self.deployment.unwrap_or(all.deployment),
-            retention: self.retention.unwrap_or(all.retention),
-            slice: self.slice,
-            ..all
-        }
-    }
-}
-
 /// The folder a file is in, by name; `job` if it has none.
 fn folder_name(path: &Path) -> String {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -237,10 +226,24 @@ fn folder_name(path: &Path) -> String {
     folder.map_or_else(|| "job".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-fn read_query(path: &Path, code: &'static str, inputs: Option<&[String]>) -> Result<Query, Problem> {
-    let text = read_text(path, code, "the query", TEXT_MAX)?;
-    let plan = analyse(&text, inputs).map_err(|e| Problem::of_query(e, path, &text))?;
-    Ok(Query { path: path.to_owned(), text: text.into(), plan })
+impl Query {
+    /// Reads a query file, and analyses it among what is declared.
+    ///
+    /// # Errors
+    /// A file that cannot be read, and the first thing that keeps the query from being planned.
+    pub fn read(path: &Path, declared: &Declared<'_>) -> Result<Query, Problem> {
+        let text = read_text(path, "query-unreadable", "the query", TEXT_MAX)?;
+        let plan = analyse_with(&text, declared).map_err(|e| Problem::of_query(e, path, &text))?;
+        Ok(Query { path: path.to_owned(), text: text.into(), plan })
+    }
+
+    /// Whether it can run: every function from outside the language has an implementation.
+    ///
+    /// # Errors
+    /// The first function that has none.
+    pub fn check_functions(&self) -> Result<(), Problem> {
+        self.plan.check_functions().map_err(|e| Problem::of_query(e, &self.path, &self.text))
+    }
 }
 
 /// A whole text file of at most `most` bytes.
@@ -249,7 +252,7 @@ fn read_query(path: &Path, code: &'static str, inputs: Option<&[String]>) -> Res
 /// A file that cannot be read, is larger, or is not UTF-8.
 pub fn read_text(path: &Path, code: &'static str, what: &str, most: u64) -> Result<String, Problem> {
     let unreadable = |error: &std::io::Error| Problem::of_io(code, what, path, error);
-    let file = std::fs::File::open(path).map_err(|e| unreadable(&e))?;
+    let file = read::open_file(path).map_err(|e| unreadable(&e))?;
     let mut bytes = Vec::new();
     file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| unreadable(&e))?;
     if bytes.len() as u64 > most {
@@ -263,124 +266,4 @@ pub fn read_text(path: &Path, code: &'static str, what: &str, most: u64) -> Resu
         Some(rest) => rest.to_owned(),
         None => text,
     })
-}
-
-/// A job.toml, to point into.
-struct Page<'a> {
-    path: &'a Path,
-    text: &'a str,
-}
-
-impl Page<'_> {
-    fn syntax(&self, error: &toml::de::Error) -> Problem {
-        let place = error.span().unwrap_or(0..0);
-        Problem::new("job-syntax", one_line(error.message()))
-            .in_text(self.path, self.text, place, "here")
-            .help("job.toml is TOML: `key = \"value\"`, `[table]`, `[[list of tables]]`")
-    }
-
-    fn meaning(&self, error: &toml::de::Error) -> Problem {
-        let message = one_line(error.message());
-        let place = error.span().unwrap_or(0..0);
-        let (code, label, help) = if message.starts_with("unknown field") {
-            (
-                "job-key",
-                "unknown key",
-                "a key that is not known is refused, so that no setting is lost to a typo",
-            )
-        } else if message.starts_with("missing field") {
-            ("job-missing", "here", "nothing has a hidden default: a job states all of it (see examples/)")
-        } else {
-            ("job-value", "this value", "see examples/ for jobs that work")
-        };
-        let message = message.replace("unknown field", "unknown key").replace("missing field", "missing key");
-        Problem::new(code, message).in_text(self.path, self.text, place, label).help(help)
-    }
-
-    /// Limits that the types do not say.
-    fn check(&self, file: &JobFile, document: &DeTable<'_>) -> Result<(), Problem> {
-        let refuse = |path: &[&str], message: String, help: &str| {
-            let place = span_of(document, path).unwrap_or(0..0);
-            Err(Problem::new("job-value", message).in_text(self.path, self.text, place, "here").help(help))
-        };
-        let Ordering { late, out_of_order, .. } = file.ordering;
-        if late < Span::ZERO || late > Span::LATE_MAX {
-            let message = format!("late is {late}; it can be up to 20 days (rule 3.5)");
-            return refuse(&["ordering", "late"], message, "late = \"5 s\" is the service's default");
-        }
-        if out_of_order < Span::ZERO || out_of_order > Span::LATE_MAX {
-            let message = format!("out_of_order is {out_of_order}; it can be up to 20 days");
-            return refuse(
-                &["ordering", "out_of_order"],
-                message,
-                "out_of_order = \"0 s\" is the service's default",
-            );
-        }
-        let d = &file.deployment;
-        let positive = [
-            ("nodes", d.nodes > 0),
-            ("batch", d.batch > 0),
-            ("rate", d.rate > 0),
-            ("checkpoint_interval", d.checkpoint_interval > Span::ZERO),
-            ("poll_interval", d.poll_interval > Span::ZERO),
-            ("heartbeat", d.heartbeat > Span::ZERO),
-            ("retention", d.retention.is_none_or(|r| r > Span::ZERO)),
-        ];
-        if let Some((key, _)) = positive.iter().find(|(_, holds)| !holds) {
-            return refuse(&["deployment", key], format!("{key} must be more than nothing"), "see examples/");
-        }
-        if file.vary.cases == 0 {
-            return refuse(&["vary", "cases"], "cases must be more than none".to_owned(), "cases = 2000");
-        }
-        if file.inputs.is_empty() {
-            return refuse(&["inputs"], "a job has at least one input".to_owned(), "add an [[inputs]] table");
-        }
-        for (index, input) in file.inputs.iter().enumerate() {
-            let index_text = index.to_string();
-            let at = |key: &'static str| ["inputs", &index_text, key];
-            let twin = file.inputs[..index].iter().find(|i| i.name.eq_ignore_ascii_case(&input.name));
-            if twin.is_some() {
-                return refuse(&at("name"), format!("two inputs are named `{}`", input.name), "names differ");
-            }
-            if input.paths.is_empty() {
-                return refuse(
-                    &at("paths"),
-                    "an input has at least one file".to_owned(),
-                    "paths = [\"a.jsonl\"]",
-                );
-            }
-            if !(1..=log::PARTITIONS_MAX).contains(&input.partitions) {
-                let message = format!("an input has 1 to {} partitions", log::PARTITIONS_MAX);
-                return refuse(&at("partitions"), message, "partitions = 1 needs no partition_by");
-            }
-            if input.partitions > 1 && input.partition_by.is_none() {
-                let message =
-                    "with several partitions something must decide which one an event goes to".to_owned();
-                return refuse(
-                    &at("partitions"),
-                    message,
-                    "partition_by = \"column\" spreads by that column's value",
-                );
-            }
-        }
-        Ok(())
-    }
-}
-
-fn one_line(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// The bytes of a value in a document; lists are indexed by number.
-fn span_of(document: &DeTable<'_>, path: &[&str]) -> Option<Range<usize>> {
-    let (first, rest) = path.split_first()?;
-    let mut value = document.get(*first)?;
-    for key in rest {
-        value = match value.get_ref() {
-            DeValue::Table(table) => table.get(*key)?,
-            DeValue::Array(items) => items.get(key.parse::<usize>().ok()?)?,
-            _ => return None,
-        };
-    }
-    Some(value.span())
 }

@@ -7,7 +7,7 @@
 //! state or a start by the user `rate x lookback`, and either takes that over `partitions x speed`.
 //! Invariant: the screen says what the JSON says, in words.
 
-use rewindow_query::plan::{Op, Window};
+use rewindow_query::plan::{Input, Op, Window};
 use rewindow_query::{Ordering, Plan, Span};
 use rewindow_world::case::Deployment;
 use serde::Serialize;
@@ -22,6 +22,10 @@ pub struct PlanPage {
     pub name: String,
     /// Whether every partition is a pipeline of its own (rule 11.4).
     pub parallel: bool,
+    /// The streams it reads.
+    pub inputs: Vec<String>,
+    /// The reference data it joins.
+    pub references: Vec<String>,
     /// One for each output, in order.
     pub outputs: Vec<OutputPlan>,
     /// The largest total over all outputs: what the source has to keep.
@@ -111,9 +115,12 @@ impl PlanPage {
     fn new(name: String, plan: &Plan, ordering: &Ordering) -> PlanPage {
         let outputs: Vec<OutputPlan> =
             (0..plan.outputs.len()).map(|output| OutputPlan::new(plan, output, ordering)).collect();
+        let names = |inputs: &[Input]| inputs.iter().map(|input| input.name.to_string()).collect();
         PlanPage {
             name,
             parallel: plan.parallel,
+            inputs: names(&plan.inputs),
+            references: names(&plan.references),
             needed: outputs.iter().map(|o| o.total).max().unwrap_or(Span::ZERO),
             outputs,
             deployed: None,
@@ -179,6 +186,9 @@ impl PlanPage {
     pub fn screen(&self) -> String {
         let mut screen = String::new();
         self.lookbacks(&mut screen);
+        if self.deployed.is_none() {
+            self.named(&mut screen);
+        }
         for warning in &self.warnings {
             screen.push_str(&text::wrap(&format!("  remark      {warning}"), WIDTH, 14));
             screen.push('\n');
@@ -188,6 +198,16 @@ impl PlanPage {
             deployed.recoveries(&mut screen);
         }
         screen
+    }
+
+    /// What a query that nobody declared anything for was taken to read.
+    fn named(&self, screen: &mut String) {
+        for (word, names) in [("reads", &self.inputs), ("joins", &self.references)] {
+            if !names.is_empty() {
+                screen.push_str(&text::wrap(&format!("  {word}       {}", names.join(", ")), WIDTH, 14));
+                screen.push('\n');
+            }
+        }
     }
 
     fn lookbacks(&self, screen: &mut String) {

@@ -268,12 +268,125 @@ const MISTAKES: &[Mistake] = &[
         exit: 4,
     },
     Mistake {
-        name: "a JSON array",
-        make: |f| _ = f.write("feed.jsonl", "[{\"k\":1}]"),
+        name: "a header that names a column twice",
+        make: |f| {
+            f.replace("job.toml", "feed.jsonl", "feed.csv").write("feed.csv", "k,t,k\n1,2,3\n");
+        },
         arguments: RUN,
-        code: "input-array",
-        place: "feed.jsonl:1:1",
-        hint: "jq -c",
+        code: "input-header",
+        place: "feed.csv:1",
+        hint: "each once (rule 1.4)",
+        exit: 4,
+    },
+    Mistake {
+        name: "a delimiter of two characters",
+        make: |f| _ = f.replace("job.toml", "arrival =", "delimiter = \"::\"\narrival ="),
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:6:13",
+        hint: "one ASCII character",
+        exit: 4,
+    },
+    Mistake {
+        name: "reference data without a file",
+        make: |f| _ = f.replace("job.toml", "[ordering]", "[[references]]\nname = \"t\"\n\n[ordering]"),
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:9:1",
+        hint: "path = \"table.csv\" never changes",
+        exit: 4,
+    },
+    Mistake {
+        name: "versions out of order",
+        make: |f| {
+            let versions =
+                "[{ from = \"2024-01-02\", path = \"a\" }, { from = \"2024-01-01\", path = \"b\" }]";
+            let table = format!("[[references]]\nname = \"t\"\nversions = {versions}\n\n[ordering]");
+            f.replace("job.toml", "[ordering]", &table);
+        },
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:11:59",
+        hint: "the oldest first",
+        exit: 4,
+    },
+    Mistake {
+        name: "two inputs of one name",
+        make: |f| {
+            let table = "[[references]]\nname = \"FEED\"\npath = \"feed.jsonl\"\n\n[ordering]";
+            f.replace("job.toml", "[ordering]", table);
+        },
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:10:8",
+        hint: "share their names",
+        exit: 4,
+    },
+    Mistake {
+        name: "no file of reference data",
+        make: |f| {
+            f.replace(
+                "job.asaql",
+                "FROM feed TIMESTAMP BY t",
+                "FROM feed TIMESTAMP BY t JOIN r ON feed.k = r.k",
+            )
+            .replace("job.asaql", "SELECT k,", "SELECT feed.k,")
+            .replace("job.asaql", "GROUP BY k,", "GROUP BY feed.k,")
+            .replace(
+                "job.toml",
+                "[ordering]",
+                "[[references]]\nname = \"r\"\npath = \"r.csv\"\n\n[ordering]",
+            );
+        },
+        arguments: RUN,
+        code: "input-unreadable",
+        place: "r.csv",
+        hint: "there is no such file",
+        exit: 4,
+    },
+    Mistake {
+        name: "a query without files",
+        make: |_| {},
+        arguments: &["run", "job.asaql"],
+        code: "missing-input",
+        place: "job.asaql",
+        hint: "--input feed=FILE",
+        exit: 4,
+    },
+    Mistake {
+        name: "a file for nobody",
+        make: |_| {},
+        arguments: &["run", "job.asaql", "--input", "food=feed.jsonl"],
+        code: "unknown-input",
+        place: "job.asaql",
+        hint: "it has feed",
+        exit: 4,
+    },
+    Mistake {
+        name: "a stream given as reference data",
+        make: |_| {},
+        arguments: &["run", "job.asaql", "--reference", "feed=feed.jsonl"],
+        code: "unknown-input",
+        place: "job.asaql",
+        hint: "it is read as a stream: --input",
+        exit: 4,
+    },
+    Mistake {
+        name: "files for a job that has its own",
+        make: |_| {},
+        arguments: &["run", "job.toml", "--input", "feed=feed.jsonl"],
+        code: "job-complete",
+        place: "job.toml",
+        hint: "name the query",
+        exit: 4,
+    },
+    Mistake {
+        name: "a function nobody registered",
+        make: |f| _ = f.replace("job.asaql", "SELECT k,", "SELECT udf.f(k) AS f,"),
+        arguments: RUN,
+        code: "unregistered-function",
+        place: "job.asaql:1:",
+        hint: "",
         exit: 4,
     },
     Mistake {
@@ -465,7 +578,7 @@ fn the_examples_run_and_hold() {
 }
 
 const EXAMPLE_ROWS: &[(&str, usize)] =
-    &[("earthquakes", 3_100), ("flights-landed", 1_604), ("turnaround", 14)];
+    &[("carriers", 313), ("earthquakes", 3_100), ("flights-landed", 1_604), ("turnaround", 14)];
 
 /// A planted bug is found, made small, written down, and replayed from the report.
 #[test]

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use rewindow::errors::Problem;
-use rewindow::job::{self, Source};
+use rewindow::job::{self, Source, bare};
 use rewindow::plan_page::PlanPage;
-use rewindow_query::{Ordering, Policy, Span};
 
 use super::{Exit, Format, screen};
 
@@ -22,10 +21,6 @@ pub(super) struct Arguments {
     format: Format,
 }
 
-/// The service's own tolerances, for a query without a job (rule 3.5).
-const DEFAULTS: Ordering =
-    Ordering { late: Span::seconds(5), out_of_order: Span::ZERO, policy: Policy::Adjust };
-
 /// Most entries per second, as for a deployment.
 const RATE_MAX: f64 = 1e12;
 
@@ -35,7 +30,7 @@ pub(super) fn plan(arguments: &Arguments) -> Result<Exit, Problem> {
             if arguments.rate.is_some() {
                 super::note("--rate says nothing about a query alone: it needs a job.toml");
             }
-            PlanPage::of_query(&query, &DEFAULTS)
+            PlanPage::of_query(&query, &bare::DEFAULTS)
         }
         Source::Job(job) => {
             screen::remarks(&job.log.remarks);

@@ -1,26 +1,37 @@
-//! `rewindow run`: the rows of a job when nothing goes wrong, as JSON lines.
+//! `rewindow run`: the rows of a job, or of a query over files, when nothing goes wrong, as JSON lines.
 //!
-//! The engine itself, shard by shard, without a world around it; rows are given in order of (timestamp, output, partition),
-//! with the output's name where the job has several. What was dropped is said on standard error.
+//! The engine itself, shard by shard, without a world around it; rows are given in order of (timestamp, output,
+//! partition), with the output's name where the job has several. What was dropped is said on standard error.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 use rewindow::errors::Problem;
-use rewindow::job::{self, Job, Source};
+use rewindow::job::bare::{self, Bare, Named};
+use rewindow::job::{self, Job, Log, Query, Source};
 use rewindow::text::{WIDTH, count, wrap};
-use rewindow_engine::instance::{Instance, Produced};
-use rewindow_query::{Dropped, Entry, Failure, Plan, Row, Shard, Timestamp, json};
+use rewindow_engine::instance::Produced;
+use rewindow_engine::{References, Setup};
+use rewindow_query::{Dropped, Entry, Failure, Ordering, Plan, Row, Shard, Timestamp, json};
 use serde_json::{Map, Value as Json};
 
 use super::{Exit, screen};
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// A job.toml
+    /// A job.toml, or an .asaql query with a file for each of its inputs
     job: PathBuf,
+    /// A stream of a query alone, and a file of its events: JSON, CSV or Parquet, by its ending
+    #[arg(long, value_name = "NAME=FILE", value_parser = parse_file)]
+    input: Vec<Named<PathBuf>>,
+    /// Reference data of a query alone, and its file
+    #[arg(long, value_name = "NAME=FILE", value_parser = parse_file)]
+    reference: Vec<Named<PathBuf>>,
+    /// The column that says when events of a stream arrived [default: they come in order of their own time]
+    #[arg(long, value_name = "NAME=COLUMN", value_parser = parse_named)]
+    arrival: Vec<Named<String>>,
     /// Write the rows to this file
     #[arg(long)]
     out: Option<PathBuf>,
@@ -29,13 +40,21 @@ pub(super) struct Arguments {
     output: Option<String>,
 }
 
+/// What is run: a job, or a query over files.
+struct Material {
+    query: Query,
+    log: Log,
+    ordering: Ordering,
+    partitions: Vec<u32>,
+}
+
 /// Most entries handed over at once; where they are cut does not matter.
 const BATCH: usize = 4_096;
 /// Dropped events named by place before they are only counted.
 const DROPPED_MAX: usize = 5;
 
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
-    let job = read_job(&arguments.job)?;
+    let job = material(arguments)?;
     let plan = &job.query.plan;
     let only = match &arguments.output {
         None => None,
@@ -71,14 +90,59 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     }
 }
 
-/// A job; a query alone has no events to run over.
-pub(super) fn read_job(path: &std::path::Path) -> Result<Job, Problem> {
-    match job::open(path)? {
-        Source::Job(job) => Ok(*job),
-        Source::Query(_) => Err(Problem::new("job-needed", "a query alone has no events").in_file(path).help(
-            "write a job.toml beside it that names its inputs (see examples/); `rewindow plan` takes a query",
-        )),
+/// What the arguments say is to be run.
+fn material(arguments: &Arguments) -> Result<Material, Problem> {
+    let Arguments { input, reference, arrival, .. } = arguments;
+    let source = job::open(&arguments.job)?;
+    let query = match &source {
+        Source::Query(query) => query,
+        Source::Job(job) => &job.query,
+    };
+    query.check_functions()?;
+    match source {
+        Source::Query(query) => {
+            let Bare { query, log } = Bare::read(query, input, reference, arrival)?;
+            let partitions = vec![1; query.plan.inputs.len()];
+            Ok(Material { query, log, ordering: bare::DEFAULTS, partitions })
+        }
+        Source::Job(_) if !(input.is_empty() && reference.is_empty() && arrival.is_empty()) => {
+            let message = "--input, --reference and --arrival are for a query alone";
+            Err(Problem::new("job-complete", message).in_file(&arguments.job).help(
+                "a job.toml names its inputs itself; to run its query over other files, name the query",
+            ))
+        }
+        Source::Job(job) => {
+            let partitions = job.partitions();
+            let Job { query, log, ordering, .. } = *job;
+            Ok(Material { query, log, ordering, partitions })
+        }
     }
+}
+
+/// A job whose query can run; a query alone has no events to check it over.
+pub(super) fn read_job(path: &Path) -> Result<Job, Problem> {
+    match job::open(path)? {
+        Source::Job(job) => job.query.check_functions().map(|()| *job),
+        Source::Query(_) => {
+            Err(Problem::new("job-needed", "a query alone has no events").in_file(path).help(
+                "write a job.toml beside it that names its inputs (see examples/); `rewindow plan` and \
+             `rewindow run` take a query",
+            ))
+        }
+    }
+}
+
+fn parse_named(text: &str) -> Result<Named<String>, String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !value.is_empty() => {
+            Ok(Named { name: name.to_owned(), value: value.to_owned() })
+        }
+        _ => Err("a name of the query, `=`, and what belongs to it".to_owned()),
+    }
+}
+
+fn parse_file(text: &str) -> Result<Named<PathBuf>, String> {
+    parse_named(text).map(|Named { name, value }| Named { name, value: value.into() })
 }
 
 fn unknown_output(plan: &Plan, name: &str) -> Problem {
@@ -106,13 +170,14 @@ struct Ran {
 }
 
 /// Feeds every shard its entries in order of arrival, as a job that nothing happens to.
-fn play(job: &Job) -> Ran {
+fn play(job: &Material) -> Ran {
     let plan = Arc::new(job.query.plan.clone());
     let mut entries: Vec<&Entry> = job.log.history.entries.iter().collect();
     entries.sort_by_key(|e| (e.arrival, e.input, e.partition, e.offset));
     let mut ran = Ran { rows: Vec::new(), dropped: Vec::new(), failure: None };
-    for shard in plan.shards(&job.partitions()) {
-        if let Err(failure) = play_shard(&plan, shard, job, &entries, &mut ran) {
+    let references = Arc::new(References::new(&job.log.history.references));
+    for shard in plan.shards(&job.partitions) {
+        if let Err(failure) = play_shard(&plan, shard, job, &references, &entries, &mut ran) {
             let first = ran.failure.take().filter(|known| known.at <= failure.at);
             ran.failure = Some(first.unwrap_or(failure));
         }
@@ -125,12 +190,14 @@ fn play(job: &Job) -> Ran {
 fn play_shard(
     plan: &Arc<Plan>,
     shard: Shard,
-    job: &Job,
+    job: &Material,
+    references: &Arc<References>,
     entries: &[&Entry],
     ran: &mut Ran,
 ) -> Result<(), Failure> {
     let reads = shard.reads.clone();
-    let mut instance = Instance::new(plan.clone(), shard, job.ordering, Timestamp::MIN);
+    let setup = Setup::new(plan.clone(), shard, job.ordering).with_references(references.clone());
+    let mut instance = setup.start(Timestamp::MIN);
     let mut keep = |produced: Produced| {
         ran.rows.extend(produced.rows);
         ran.dropped.extend(produced.dropped);
@@ -150,7 +217,7 @@ fn play_shard(
 }
 
 /// Says on standard error which events did not reach the query, by reason and by line.
-fn say_dropped(job: &Job, dropped: &[Dropped]) {
+fn say_dropped(job: &Material, dropped: &[Dropped]) {
     let mut reasons: Vec<_> = dropped.iter().map(|d| d.reason).collect();
     reasons.sort_unstable();
     reasons.dedup();
