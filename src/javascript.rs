@@ -1,4 +1,4 @@
-//! `udf.*` and `uda.*` in JavaScript, from files named in job.toml (section 10, rule 6.1, choice C-SCRIPT).
+//! `udf.*` and `uda.*` in JavaScript (section 10, rule 6.1, choice C-SCRIPT).
 //!
 //! A script has a function `main`: of a `udf` it is the function, of a `uda` it makes an object with init,
 //! accumulate, computeResult and perhaps deaccumulate and deaccumulateState. The interpreter is behind the

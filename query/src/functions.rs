@@ -364,11 +364,11 @@ impl Plan {
         let (rule, help) = match lower.split('.').next() {
             Some("udf") => (
                 "section 10",
-                "name its JavaScript file under [functions] in job.toml, or register it from Rust",
+                "register it from Rust (rewindow_query::Functions), or as a script (rewindow::javascript)",
             ),
             Some("uda") => (
                 "rule 6.1",
-                "name its JavaScript file under [functions] in job.toml, or register it from Rust",
+                "register it from Rust (rewindow_query::Functions), or as a script (rewindow::javascript)",
             ),
             _ if lower.starts_with("anomalydetection") => (
                 "rule 7.5",
