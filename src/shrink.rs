@@ -6,6 +6,7 @@
 //! makes it strictly simpler, so shrinking ends.
 
 mod entries;
+mod query;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -87,6 +88,7 @@ pub fn shrink(
     for _ in 0..ROUNDS_MAX {
         let before = search.best.clone();
         search.faults();
+        search.query();
         search.entries();
         search.partitions();
         search.settings();

@@ -69,7 +69,10 @@ fn run(truth: &Truth, case: &Case, subject: &dyn Subject, trace: bool) -> Run {
 pub fn shrink_trial(truth: &Truth, case: &Case, breach: &Breach, make: &Maker<'_>, tries_max: u64) -> Shrunk {
     let twice = breach.kind == Kind::NotDeterministic;
     let mut breaks = |candidate: &Case| {
-        let truth = Truth::of_plan(truth.plan.clone(), candidate);
+        let truth = match candidate.query == case.query {
+            true => Truth::of_plan(truth.plan.clone(), candidate),
+            false => Truth::of(candidate).ok()?,
+        };
         let subject = make(&truth.plan, candidate);
         let (_, verdict) = match twice {
             true => trial_twice(&truth, candidate, &*subject),

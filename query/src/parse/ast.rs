@@ -24,6 +24,8 @@ pub(crate) struct Table {
     pub(crate) name: Name,
     /// Column, type in lower case without blanks, place of the type.
     pub(crate) columns: Vec<(Name, String, Range<usize>)>,
+    /// Where its text ends.
+    pub(crate) end: usize,
 }
 
 /// `name AS (query)` of WITH.

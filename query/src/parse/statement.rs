@@ -54,7 +54,8 @@ impl Cursor {
             }
         }
         self.expect_token(&Token::RParen)?;
-        Ok(Table { name, columns })
+        let end = self.since(name.place.start).end;
+        Ok(Table { name, columns, end })
     }
 
     fn skip_semicolons(&mut self) {
