@@ -11,9 +11,10 @@ use clap::Args;
 use rewindow::errors::Problem;
 use rewindow::job::bare::{self, Bare, Named};
 use rewindow::job::{self, Job, Log, Query, Source};
-use rewindow::text::{WIDTH, count, wrap};
+use rewindow::text::{WIDTH, count, number, wrap};
 use rewindow_engine::instance::Produced;
 use rewindow_engine::{References, Setup};
+use rewindow_query::plan::{Group, Node, Op, Window};
 use rewindow_query::{Dropped, Entry, Failure, Ordering, Plan, Row, Shard, Timestamp, json};
 use serde_json::{Map, Value as Json};
 
@@ -50,6 +51,12 @@ struct Material {
 
 /// Most entries handed over at once; where they are cut does not matter.
 const BATCH: usize = 4_096;
+/// Rows of one batch above which the next one is smaller, so that a bound is met soon after it is passed.
+const ROWS_OF_BATCH: usize = 1 << 16;
+/// Most rows of a run: they are sorted, so they are held.
+const ROWS_MAX: usize = 5_000_000;
+/// Most places of events in hopping windows: all may be open at once.
+const PLACES_MAX: i64 = 10_000_000;
 /// Dropped events named by place before they are only counted.
 const DROPPED_MAX: usize = 5;
 
@@ -61,7 +68,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
         Some(name) => Some(plan.output(name).ok_or_else(|| unknown_output(plan, name))?),
     };
     screen::remarks(&job.log.remarks);
-    let Ran { mut rows, dropped, failure } = play(&job);
+    check_places(&job)?;
+    let Ran { mut rows, dropped, failure } = play(&job)?;
     if let Some(failure) = &failure {
         rows.retain(|row| row.timestamp < failure.at);
     }
@@ -170,7 +178,7 @@ struct Ran {
 }
 
 /// Feeds every shard its entries in order of arrival, as a job that nothing happens to.
-fn play(job: &Material) -> Ran {
+fn play(job: &Material) -> Result<Ran, Problem> {
     let plan = Arc::new(job.query.plan.clone());
     let mut entries: Vec<&Entry> = job.log.history.entries.iter().collect();
     entries.sort_by_key(|e| (e.arrival, e.input, e.partition, e.offset));
@@ -181,12 +189,16 @@ fn play(job: &Material) -> Ran {
             let first = ran.failure.take().filter(|known| known.at <= failure.at);
             ran.failure = Some(first.unwrap_or(failure));
         }
+        if ran.rows.len() > ROWS_MAX {
+            return Err(too_many(format!("the query gives more than {} rows", number(ROWS_MAX as u64))));
+        }
     }
     ran.dropped.sort_unstable();
     ran.dropped.dedup();
-    ran
+    Ok(ran)
 }
 
+/// Feeds a shard until it has given too many rows.
 fn play_shard(
     plan: &Arc<Plan>,
     shard: Shard,
@@ -199,21 +211,47 @@ fn play_shard(
     let setup = Setup::new(plan.clone(), shard, job.ordering).with_references(references.clone());
     let mut instance = setup.start(Timestamp::MIN);
     let mut keep = |produced: Produced| {
+        let count = produced.rows.len();
         ran.rows.extend(produced.rows);
         ran.dropped.extend(produced.dropped);
+        (count, ran.rows.len() > ROWS_MAX)
     };
     let mut own = entries.iter().filter(|e| reads.contains(&(e.input, e.partition))).peekable();
-    let mut batch: Vec<Entry> = Vec::new();
+    let (mut batch, mut most): (Vec<Entry>, usize) = (Vec::new(), BATCH / 64);
     while let Some(entry) = own.next() {
         batch.push((*entry).clone());
         let goes_on = |next: &&&Entry| (next.input, next.partition) == (entry.input, entry.partition);
-        if batch.len() >= BATCH || !own.peek().is_some_and(goes_on) {
-            keep(instance.feed(entry.input, entry.partition, &batch)?);
+        if batch.len() >= most || !own.peek().is_some_and(goes_on) {
+            let (rows, full) = keep(instance.feed(entry.input, entry.partition, &batch)?);
+            if full {
+                return Ok(());
+            }
+            most = if rows > ROWS_OF_BATCH { (most / 2).max(1) } else { (most * 2).min(BATCH) };
             batch.clear();
         }
     }
     keep(instance.finish()?);
     Ok(())
+}
+
+/// Refuses hopping windows so close that all places of events in them could not be held.
+fn check_places(job: &Material) -> Result<(), Problem> {
+    let entries = i64::try_from(job.log.history.entries.len()).unwrap_or(i64::MAX);
+    let places = |node: &Node| match &node.op {
+        Op::Group(Group { window: Window::Hopping { size, hop, .. }, .. }) => (size.0 / hop.0.max(1)).max(1),
+        _ => 1,
+    };
+    let most = job.query.plan.nodes.iter().map(places).max().unwrap_or(1);
+    if entries.saturating_mul(most) <= PLACES_MAX || most == 1 {
+        return Ok(());
+    }
+    let (entries, most) = (count(entries.unsigned_abs(), "entry"), count(most.unsigned_abs(), "window"));
+    Err(too_many(format!("{entries}, each in {most} of one GROUP BY, are too many to be held")))
+}
+
+fn too_many(message: String) -> Problem {
+    Problem::new("limit-rows", message)
+        .help("a longer hop, a narrower join, or fewer events; `run` holds all rows to sort them")
 }
 
 /// Says on standard error which events did not reach the query, by reason and by line.

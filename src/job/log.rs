@@ -127,8 +127,8 @@ impl Log {
                 self.take(input, (file, number), found, &mut lines);
                 Ok(())
             })
-            .map_err(|problem| match problem.code {
-                "input-unreadable" if problem.help.is_none() => {
+            .map_err(|problem| match (problem.code, &input.arrival) {
+                ("input-unreadable", Arrival::Column(_)) if problem.help.is_none() => {
                     problem.help("paths of a job are relative to the folder of its job.toml")
                 }
                 _ => problem,
