@@ -348,6 +348,21 @@ fn events_that_do_not_say_when_they_were_have_one_timestamp_as_in_a_local_run() 
     assert_eq!(named, out);
 }
 
+/// The rows of the end come when nothing is fed any more: who fails there must not look like who is done.
+#[test]
+fn a_query_that_fails_at_its_last_event_has_failed() {
+    let folder = folder("fails-last");
+    write(&folder, &[("job.asaql", "SELECT 12 / x AS y FROM feed TIMESTAMP BY t")]);
+    for (divisors, rows) in [(&[0][..], 0), (&[3, 4, 0], 2), (&[3, 0, 4], 1)] {
+        let event = |(at, x): (usize, &i32)| format!("{{\"x\":{x},\"t\":\"2024-01-01T00:00:0{at}Z\"}}\n");
+        let feed: String = divisors.iter().enumerate().map(event).collect();
+        write(&folder, &[("feed.jsonl", &feed)]);
+        let (exit, out, err) = said(&folder, &["run", "job.asaql", "--input", "feed=feed.jsonl"]);
+        assert_eq!((exit, out.lines().count()), (4, rows), "{divisors:?}: {err}");
+        assert!(err.contains("error[job-fails]: the job fails at 2024-01-01T00:00:0"), "{err}");
+    }
+}
+
 /// What the format cannot say about itself is asked of the job.
 #[test]
 #[cfg(not(feature = "parquet"))]

@@ -231,7 +231,8 @@ fn play_shard(
         }
     }
     keep(instance.finish()?);
-    Ok(())
+    // What fails in the rows of the end has no later call to be told by.
+    instance.failure().map_or(Ok(()), |failure| Err(failure.clone()))
 }
 
 /// Refuses hopping windows so close that all places of events in them could not be held.
