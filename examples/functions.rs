@@ -17,6 +17,7 @@ use rewindow_query::{
 };
 use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind, StartMode};
 use rewindow_world::engine_subject::EngineSubject;
+use rewindow_world::language::Language;
 
 const QUERY: &str = "SELECT sensor, uda.range(udf.fahrenheit(celsius)) AS range, COUNT(*) AS readings \
     INTO report FROM readings TIMESTAMP BY at GROUP BY sensor, HoppingWindow(minute, 10, 5)";
@@ -105,6 +106,7 @@ fn main() {
     let case = Case {
         name: "functions".to_owned(),
         query: QUERY.into(),
+        language: Language::default(),
         inputs: vec![CaseInput { name: "readings".to_owned(), partitions: 1 }],
         references: Vec::new(),
         ordering: Ordering { late: Span::minutes(5), out_of_order: Span::ZERO, policy: Policy::Adjust },

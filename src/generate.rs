@@ -22,6 +22,7 @@ use std::sync::Arc;
 use rewindow_query::plan::{Op, Window};
 use rewindow_query::{Declared, Ordering, Plan, Policy, Span};
 use rewindow_world::case::{Case, CaseInput, Deployment};
+use rewindow_world::language::Language;
 
 use crate::choices::Choices;
 
@@ -155,6 +156,7 @@ pub fn small_case(choices: &mut dyn Choices) -> Case {
     let case = Case {
         name: "small case".to_owned(),
         query,
+        language: Language::default(),
         inputs,
         references,
         ordering,

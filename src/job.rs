@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rewindow_query::plan::Op;
-use rewindow_query::{Declared, History, Ordering, Plan, Type, analyse_with};
+use rewindow_query::{History, Ordering, Plan, QueryError, Type};
 use rewindow_world::case::{Case, CaseInput, Deployment};
+use rewindow_world::language::Language;
 use serde::Deserialize;
 
 use crate::errors::Problem;
 use crate::generate::Vary;
+use crate::language;
 
 pub mod bare;
 pub mod log;
@@ -55,6 +57,8 @@ pub struct Job {
     pub inputs: Vec<InputFile>,
     /// Names of the reference data, in the order of job.toml.
     pub references: Vec<String>,
+    /// How the query is read, and the scripts it calls.
+    pub language: Language,
     /// Tolerances and policy.
     pub ordering: Ordering,
     /// How it is deployed.
@@ -171,9 +175,13 @@ impl Job {
         let folder = path.parent().unwrap_or(Path::new(""));
         let names: Vec<String> = file.inputs.iter().map(|i| i.name.clone()).collect();
         let references: Vec<String> = file.references.iter().map(|r| r.name.clone()).collect();
-        let declared =
-            Declared { inputs: Some(&names), references: Some(&references), ..Declared::default() };
-        let query = Query::read(&folder.join(&file.query), &declared)?;
+        let language = Language {
+            level: file.compatibility,
+            datediff: file.datediff,
+            scripts: file.functions.load(folder)?,
+        };
+        let planned = |text: &str| language::plan(text, &language, Some(&names), &references);
+        let query = Query::read(&folder.join(&file.query), planned)?;
         let mut inputs = file.inputs;
         for input in &mut inputs {
             input.paths.iter_mut().for_each(|p| *p = folder.join(&p));
@@ -188,7 +196,8 @@ impl Job {
         let (cases, ordering, deployment) = (file.vary.cases, file.ordering, file.deployment);
         let vary = file.vary.resolve(&query.plan, &ordering);
         let path = path.to_owned();
-        let job = Job { name, path, query, inputs, references, ordering, deployment, vary, cases, log };
+        let job =
+            Job { name, path, query, inputs, references, language, ordering, deployment, vary, cases, log };
         job.base().check().map_err(|e| Problem::of_case(&e, &job.path))?;
         Ok(job)
     }
@@ -200,6 +209,7 @@ impl Job {
             name: self.name.clone(),
             query: self.query.text.clone(),
             inputs: self.inputs.iter().map(input).collect(),
+            language: self.language.clone(),
             references: self.references.clone(),
             ordering: self.ordering,
             deployment: self.deployment.clone(),
@@ -227,13 +237,13 @@ fn folder_name(path: &Path) -> String {
 }
 
 impl Query {
-    /// Reads a query file, and analyses it among what is declared.
+    /// Reads a query file and plans it.
     ///
     /// # Errors
     /// A file that cannot be read, and the first thing that keeps the query from being planned.
-    pub fn read(path: &Path, declared: &Declared<'_>) -> Result<Query, Problem> {
+    pub fn read(path: &Path, plan: impl Fn(&str) -> Result<Plan, QueryError>) -> Result<Query, Problem> {
         let text = read_text(path, "query-unreadable", "the query", TEXT_MAX)?;
-        let plan = analyse_with(&text, declared).map_err(|e| Problem::of_query(e, path, &text))?;
+        let plan = plan(&text).map_err(|e| Problem::of_query(e, path, &text))?;
         Ok(Query { path: path.to_owned(), text: text.into(), plan })
     }
 

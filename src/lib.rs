@@ -14,6 +14,7 @@ pub mod generate;
 pub mod javascript;
 pub mod job;
 pub mod judge;
+pub mod language;
 pub mod laws;
 pub mod plan_page;
 pub mod pool;

@@ -14,6 +14,7 @@ use rewindow_query::{
 };
 use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind, StartMode};
 use rewindow_world::journal::Journal;
+use rewindow_world::language::Language;
 use rewindow_world::subject::{Opening, Subject, Worker};
 
 /// 2024-01-01T00:00:00Z.
@@ -49,6 +50,7 @@ pub(crate) fn case(count: i64) -> Case {
             "SELECT k, COUNT(*) AS c INTO counts FROM a TIMESTAMP BY t GROUP BY k, TumblingWindow(second, 10)"
                 .into(),
         inputs: vec![CaseInput { name: "a".to_owned(), partitions: 2 }],
+        language: Language::default(),
         references: Vec::new(),
         ordering: Ordering { late: Span::seconds(7), out_of_order: Span::seconds(2), policy: Policy::Adjust },
         deployment: Deployment {

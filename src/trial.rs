@@ -69,7 +69,7 @@ fn run(truth: &Truth, case: &Case, subject: &dyn Subject, trace: bool) -> Run {
 pub fn shrink_trial(truth: &Truth, case: &Case, breach: &Breach, make: &Maker<'_>, tries_max: u64) -> Shrunk {
     let twice = breach.kind == Kind::NotDeterministic;
     let mut breaks = |candidate: &Case| {
-        let truth = match candidate.query == case.query {
+        let truth = match candidate.query == case.query && candidate.language == case.language {
             true => Truth::of_plan(truth.plan.clone(), candidate),
             false => Truth::of(candidate).ok()?,
         };

@@ -433,7 +433,12 @@ fn an_event_whose_timestamp_by_fails_is_dropped_by_rules_2_8_and_14_1() {
         .event("s", "12:00:05", r#"{"id": 2, "at": "soon"}"#)
         .event("s", "12:00:06", r#"{"id": 3, "at": "2024-03-05T12:00:04Z"}"#)
         .event("s", "12:00:07", r#"{"id": 4, "at": "2024-03-05T12:00:07Z"}"#)
-        .says(&[r#"12:00:00 {"id": 1}"#, r#"12:00:04 {"id": 3}"#, r#"12:00:07 {"id": 4}"#, "drop 0/0/1 timestamp"]);
+        .says(&[
+            r#"12:00:00 {"id": 1}"#,
+            r#"12:00:04 {"id": 3}"#,
+            r#"12:00:07 {"id": 4}"#,
+            "drop 0/0/1 timestamp",
+        ]);
 }
 
 #[test]

@@ -19,6 +19,7 @@ use rewindow_engine::Plant;
 use rewindow_query::{Entry, History, Ordering, Payload, Policy, Record, Span, Timestamp, Value};
 use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind, StartMode};
 use rewindow_world::engine_subject::EngineSubject;
+use rewindow_world::language::Language;
 
 // ---- the enumerator ---------------------------------------------------------------------------------
 
@@ -147,6 +148,7 @@ fn case(query: &str, streams: usize, step: i64, history: Arc<History>, faults: V
         name: "exhaustive".to_owned(),
         query: query.into(),
         inputs: (0..streams).map(|index| CaseInput { name: name(index), partitions: 1 }).collect(),
+        language: Language::default(),
         references: Vec::new(),
         ordering: Ordering { late: steps(2), out_of_order: steps(1), policy: Policy::Adjust },
         deployment: Deployment {

@@ -63,7 +63,7 @@ pub(crate) struct Stage {
 }
 
 pub(crate) enum Work {
-    Source(Source),
+    Source(Box<Source>),
     Operator(Box<dyn Operator>),
 }
 
@@ -85,7 +85,7 @@ impl Instance {
                 (Op::Source(source), None) => {
                     let mine = shard.reads.iter().filter(|(input, _)| *input == source.input);
                     let partitions: Vec<u32> = mine.map(|&(_, partition)| partition).collect();
-                    Work::Source(Source::new(source, &partitions, ordering, plants))
+                    Work::Source(Box::new(Source::new(source, &partitions, ordering, plants)))
                 }
                 (op, None) => unreachable!("{} is an operator", op.name()),
             };
@@ -220,7 +220,7 @@ impl Instance {
 
     fn sources_of(&mut self, input: usize) -> impl Iterator<Item = &mut Source> {
         self.stages.iter_mut().filter_map(move |stage| match &mut stage.work {
-            Work::Source(source) if source.input() == input => Some(source),
+            Work::Source(source) if source.input() == input => Some(&mut **source),
             _ => None,
         })
     }

@@ -14,7 +14,14 @@ use crate::testing::{Output, Row, batch, column, cuts, rows, run, run_every_way,
 use crate::tumbling::Tumbling;
 
 fn call(function: Aggregate, distinct: bool) -> AggregateCall {
-    AggregateCall { function, argument: Some(column(1)), distinct, as_text: false, order: Vec::new(), user: None }
+    AggregateCall {
+        function,
+        argument: Some(column(1)),
+        distinct,
+        as_text: false,
+        order: Vec::new(),
+        user: None,
+    }
 }
 
 fn group(window: Window, keys: usize, extremes: bool) -> Group {

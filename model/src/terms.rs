@@ -46,7 +46,8 @@ fn extreme<'a>(
     events: impl Iterator<Item = &'a Fact>,
 ) -> Result<Value, String> {
     let argument = Some(of.clone());
-    let call = AggregateCall { function, argument, distinct: false, as_text: false, order: Vec::new(), user: None };
+    let call =
+        AggregateCall { function, argument, distinct: false, as_text: false, order: Vec::new(), user: None };
     let mut arguments = Vec::new();
     for event in events {
         arguments.push((event.timestamp, prepare(&call, event)?));

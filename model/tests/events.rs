@@ -133,11 +133,7 @@ fn rule_2_8_an_event_whose_timestamp_by_fails_is_dropped() {
     let mut plan = build.plan();
     plan.inputs = vec![rewindow_query::plan::Input { name: "input".into() }];
     let bad = entry(10, &[("t", Value::text("soon")), ("v", Value::Int(2))]);
-    check(
-        &plan,
-        vec![event_by(9, 9, 1), bad, event_by(11, 9, 3), event_by(12, 12, 4)],
-        "9 1 \n 9 3 \n 12 4",
-    );
+    check(&plan, vec![event_by(9, 9, 1), bad, event_by(11, 9, 3), event_by(12, 12, 4)], "9 1 \n 9 3 \n 12 4");
 }
 
 fn disorder() -> impl Strategy<Value = Vec<Entry>> {

@@ -16,6 +16,7 @@ use rewindow_engine::instance::Produced;
 use rewindow_engine::{References, Setup};
 use rewindow_query::plan::{Group, Node, Op, Window};
 use rewindow_query::{Dropped, Entry, Failure, Ordering, Plan, Row, Shard, Timestamp, json};
+use rewindow_world::language::Language;
 use serde_json::{Map, Value as Json};
 
 use super::{Exit, screen};
@@ -46,6 +47,7 @@ struct Material {
     query: Query,
     log: Log,
     ordering: Ordering,
+    language: Language,
     partitions: Vec<u32>,
 }
 
@@ -111,7 +113,7 @@ fn material(arguments: &Arguments) -> Result<Material, Problem> {
         Source::Query(query) => {
             let Bare { query, log } = Bare::read(query, input, reference, arrival)?;
             let partitions = vec![1; query.plan.inputs.len()];
-            Ok(Material { query, log, ordering: bare::DEFAULTS, partitions })
+            Ok(Material { query, log, ordering: bare::DEFAULTS, language: Language::default(), partitions })
         }
         Source::Job(_) if !(input.is_empty() && reference.is_empty() && arrival.is_empty()) => {
             let message = "--input, --reference and --arrival are for a query alone";
@@ -121,8 +123,8 @@ fn material(arguments: &Arguments) -> Result<Material, Problem> {
         }
         Source::Job(job) => {
             let partitions = job.partitions();
-            let Job { query, log, ordering, .. } = *job;
-            Ok(Material { query, log, ordering, partitions })
+            let Job { query, log, ordering, language, .. } = *job;
+            Ok(Material { query, log, ordering, language, partitions })
         }
     }
 }
@@ -219,7 +221,7 @@ fn play_shard(
     let mut own = entries.iter().filter(|e| reads.contains(&(e.input, e.partition))).peekable();
     let (mut batch, mut most): (Vec<Entry>, usize) = (Vec::new(), BATCH / 64);
     while let Some(entry) = own.next() {
-        batch.push((*entry).clone());
+        batch.push(job.language.read(entry));
         let goes_on = |next: &&&Entry| (next.input, next.partition) == (entry.input, entry.partition);
         if batch.len() >= most || !own.peek().is_some_and(goes_on) {
             let (rows, full) = keep(instance.feed(entry.input, entry.partition, &batch)?);

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rewindow_query::{Declared, History, Ordering, Policy, Span};
+use rewindow_query::{Declared, History, Ordering, Policy, Span, analyse_with};
 
 use super::read::Budget;
 use super::reference::ReferenceFile;
@@ -42,7 +42,7 @@ pub struct Bare {
 /// # Errors
 /// A file that cannot be read, and the first thing that keeps the query from being planned.
 pub fn query(path: &Path) -> Result<Query, Problem> {
-    Query::read(path, &Declared { endpoints: true, ..Declared::default() })
+    Query::read(path, |text| analyse_with(text, &Declared { endpoints: true, ..Declared::default() }))
 }
 
 impl Bare {

@@ -3,17 +3,20 @@
 //! Reads no other file. Invariant: what passes [`Page::read`] is within the limits that can be told without
 //! reading the query and the inputs.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use rewindow_query::{Ordering, Span};
+use rewindow_query::functions::Script;
+use rewindow_query::{Level, Ordering, Span};
 use rewindow_world::case::Deployment;
+use rewindow_world::language::Datediff;
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
 use super::reference::ReferenceFile;
 use super::vary::VaryFile;
-use super::{InputFile, log};
+use super::{InputFile, TEXT_MAX, log, read_text};
 use crate::errors::Problem;
 
 /// The file as it is written.
@@ -25,11 +28,39 @@ pub(super) struct JobFile {
     pub(super) inputs: Vec<InputFile>,
     #[serde(default)]
     pub(super) references: Vec<ReferenceFile>,
+    #[serde(default)]
+    pub(super) compatibility: Level,
+    #[serde(default)]
+    pub(super) datediff: Datediff,
+    #[serde(default)]
+    pub(super) functions: FunctionFiles,
     pub(super) ordering: Ordering,
     pub(super) deployment: Deployment,
     pub(super) vary: VaryFile,
     #[serde(default, rename = "subject")]
     _subject: SubjectFile,
+}
+
+/// The `[functions]` table: JavaScript files, by the name under which the query calls them.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FunctionFiles {
+    #[serde(default)]
+    udf: BTreeMap<String, PathBuf>,
+    #[serde(default)]
+    uda: BTreeMap<String, PathBuf>,
+}
+
+impl FunctionFiles {
+    /// The scripts, read from files relative to a folder.
+    pub(super) fn load(&self, folder: &Path) -> Result<Vec<Script>, Problem> {
+        let script = |prefix: &str, (name, path): (&String, &PathBuf)| {
+            let source = read_text(&folder.join(path), "function-unreadable", "the function", TEXT_MAX)?;
+            Ok(Script { name: format!("{prefix}.{name}"), source: source.into() })
+        };
+        let udf = self.udf.iter().map(|file| script("udf", file));
+        udf.chain(self.uda.iter().map(|file| script("uda", file))).collect()
+    }
 }
 
 /// The system under test; so far only our own engine can be named.

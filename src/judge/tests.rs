@@ -8,7 +8,8 @@ use rewindow_query::{
     Timestamp, Value, Why,
 };
 use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind};
-use rewindow_world::outcome::{Failed, CheckpointRecord, Delivery, RecoveryReport, Run, Skipped};
+use rewindow_world::language::Language;
+use rewindow_world::outcome::{CheckpointRecord, Delivery, Failed, RecoveryReport, Run, Skipped};
 
 use super::*;
 
@@ -39,6 +40,7 @@ fn case() -> Case {
             "SELECT k, COUNT(*) AS c INTO counts FROM a TIMESTAMP BY t GROUP BY k, TumblingWindow(second, 2)"
                 .into(),
         inputs: vec![CaseInput { name: "a".to_owned(), partitions: 1 }],
+        language: Language::default(),
         references: Vec::new(),
         ordering: Ordering { late: Span::ZERO, out_of_order: Span::ZERO, policy: Policy::Adjust },
         deployment: Deployment {

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use rewindow_model::Answer;
 use rewindow_query::plan::Op;
-use rewindow_query::{
-    Declared, Entry, History, Identity, Plan, QueryError, Row, Shard, Timestamp, analyse_with,
-};
+use rewindow_query::{Entry, History, Identity, Plan, QueryError, Row, Shard, Timestamp};
 use rewindow_world::case::Case;
+
+use crate::language::plan_of;
 
 use super::{Breach, Claim, Kind};
 
@@ -41,12 +41,7 @@ impl Truth {
     /// # Errors
     /// The query is refused.
     pub fn of(case: &Case) -> Result<Truth, QueryError> {
-        let names: Vec<String> = case.inputs.iter().map(|input| input.name.clone()).collect();
-        let plan = analyse_with(
-            &case.query,
-            &Declared { inputs: Some(&names), references: Some(&case.references), ..Declared::default() },
-        )?;
-        Ok(Truth::of_plan(Arc::new(plan), case))
+        Ok(Truth::of_plan(Arc::new(plan_of(case)?), case))
     }
 
     /// The truth of a case whose query is analysed already.
@@ -186,7 +181,8 @@ pub(crate) fn own_inputs(plan: &Plan, case: &Case) -> (Vec<u32>, History) {
             partitions[*own] = input.partitions;
         }
     }
-    let renumber = |entry: &Entry| Some(Entry { input: own.get(entry.input).copied()??, ..entry.clone() });
+    let renumber =
+        |entry: &Entry| Some(Entry { input: own.get(entry.input).copied()??, ..case.language.read(entry) });
     let entries = case.history.entries.iter().filter_map(renumber).collect();
     (partitions, History { entries, references: case.references_of(plan).into() })
 }

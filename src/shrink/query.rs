@@ -1,31 +1,30 @@
-//! Shrinking the query: statements, steps and clauses that the breach does not need.
+//! Shrinking the query: statements, steps and clauses that the breach does not need, and scripts nobody calls.
 //!
 //! Candidates are texts with one part left out; those the analysis refuses cost no try. Each is shorter, so it ends.
 
-use rewindow_query::{Declared, analyse_with, smaller};
+use rewindow_query::smaller;
 use rewindow_world::case::Case;
 
 use super::Search;
+use crate::language::plan_of;
 
 impl Search<'_> {
     /// Leaves out parts of the query, larger ones first, as long as one can be.
     pub(super) fn query(&mut self) {
         while !self.is_spent() {
-            let candidates = smaller(&self.best.query);
-            let accepted = candidates.into_iter().filter_map(|text| with_query(&self.best, text));
-            let accepted: Vec<Case> = accepted.collect();
+            let with = |query: String| Case { query: query.into(), ..self.best.clone() };
+            let candidates = smaller(&self.best.query).into_iter().map(with);
+            let accepted: Vec<Case> = candidates.filter(|case| plan_of(case).is_ok()).collect();
             if !accepted.into_iter().any(|candidate| self.attempt(candidate)) {
-                return;
+                break;
+            }
+        }
+        for index in (0..self.best.language.scripts.len()).rev() {
+            let mut candidate = self.best.clone();
+            candidate.language.scripts.remove(index);
+            if plan_of(&candidate).is_ok_and(|plan| plan.check_functions().is_ok()) {
+                self.attempt(candidate);
             }
         }
     }
-}
-
-/// The case with another query, if that is accepted.
-fn with_query(case: &Case, text: String) -> Option<Case> {
-    let names: Vec<String> = case.inputs.iter().map(|input| input.name.clone()).collect();
-    let declared =
-        Declared { inputs: Some(&names), references: Some(&case.references), ..Declared::default() };
-    analyse_with(&text, &declared).ok()?;
-    Some(Case { query: text.into(), ..case.clone() })
 }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use rewindow_query::{History, Ordering, Span, Timestamp};
 
+use crate::language::Language;
+
 /// The version of the case format written by this program. Readers refuse what they do not know.
 pub const FORMAT: u32 = 1;
 
@@ -18,6 +20,8 @@ pub struct Case {
     pub name: String,
     /// The query as text.
     pub query: Arc<str>,
+    /// How that text is read.
+    pub language: Language,
     /// Streams and their numbers of partitions; `History` indexes into this list, and the analysis maps
     /// its own inputs onto it by name.
     pub inputs: Vec<CaseInput>,

@@ -37,13 +37,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use rewindow_query::time::span_to_clock;
-use rewindow_query::{Entry, History, Ordering, Payload, Policy, Span, Timestamp, json};
+use rewindow_query::{Entry, History, Level, Ordering, Payload, Policy, Span, Timestamp, json};
 use serde::Deserialize;
 use toml::Spanned;
 
 use crate::case::{Case, CaseInput, Deployment, FORMAT, Fault, FaultKind, StartMode};
 use crate::check::{ENTRIES_MAX, FAULTS_MAX, INPUTS_MAX};
 use crate::error::CaseError;
+use crate::language::{self, Datediff, Language, ScriptText};
 use crate::reference_file::{self, ReferenceText};
 
 /// Most bytes of a case file that are looked at.
@@ -119,6 +120,12 @@ struct File {
     _format: u32,
     name: String,
     query: String,
+    #[serde(default)]
+    compatibility: Level,
+    #[serde(default)]
+    datediff: Datediff,
+    #[serde(default)]
+    functions: Vec<ScriptText>,
     inputs: Vec<Spanned<InputText>>,
     #[serde(default)]
     references: Vec<Spanned<ReferenceText>>,
@@ -200,6 +207,11 @@ impl File {
         let case = Case {
             name: self.name,
             query: self.query.into(),
+            language: Language {
+                level: self.compatibility,
+                datediff: self.datediff,
+                scripts: self.functions.into_iter().map(ScriptText::into_script).collect(),
+            },
             inputs,
             references,
             ordering: self.ordering,
@@ -329,6 +341,7 @@ impl Case {
         writeln!(out, "format = {FORMAT}")?;
         writeln!(out, "name = {}", quoted(&self.name))?;
         writeln!(out, "query = {}", block(&self.query))?;
+        language::write(out, &self.language)?;
         writeln!(out, "inputs = [")?;
         for input in &self.inputs {
             writeln!(out, "  {{ name = {}, partitions = {} }},", quoted(&input.name), input.partitions)?;
@@ -415,7 +428,7 @@ pub(crate) fn quoted(text: &str) -> String {
 }
 
 /// Text on lines of its own: as it is between triple quotes where it can stand so, else escaped.
-fn block(text: &str) -> String {
+pub(crate) fn block(text: &str) -> String {
     let clean = !text.chars().any(|c| c.is_control() && c != '\t' && c != '\n');
     if clean && !text.contains("'''") && !text.ends_with('\'') {
         format!("'''\n{text}'''")

@@ -105,7 +105,7 @@ impl Writer<'_> {
             let entry = &self.case.history.entries[index];
             self.estimates(&mut partition, (input, number), since, entry.arrival)?;
             self.take(1)?;
-            partition.push(input, number, entry.arrival, entry.payload.clone(), Some(index));
+            partition.push(input, number, entry.arrival, self.case.language.read(entry).payload, Some(index));
             since = entry.arrival;
         }
         self.estimates(&mut partition, (input, number), since, self.last.plus(Span::TICK))?;

@@ -12,6 +12,7 @@ pub mod error;
 mod faults;
 pub mod guarded;
 pub mod journal;
+pub mod language;
 mod log;
 mod nodes;
 mod opening;

@@ -43,8 +43,7 @@ impl Cause {
     pub(crate) const FRESH: Cause = Cause { why: Why::Fresh, fault: "start", start: Timestamp::MIN };
 
     /// The service starts a failed job again from its last state (rule 14.2).
-    pub(crate) const FAILED: Cause =
-        Cause { why: Why::AfterKill, fault: FAILED_JOB, start: Timestamp::MIN };
+    pub(crate) const FAILED: Cause = Cause { why: Why::AfterKill, fault: FAILED_JOB, start: Timestamp::MIN };
 
     /// What several faults during one downtime amount to: state is lost if any of them lost it, and
     /// the user's last word on the start counts.

@@ -5,9 +5,12 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use rewindow_query::Level;
 use rewindow_query::event::Reference;
+use rewindow_query::functions::Script;
 use rewindow_query::{Entry, History, Ordering, Payload, Policy, Span, Timestamp, json};
 use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind, StartMode};
+use rewindow_world::language::{Datediff, Language};
 
 const GOOD: &str = r#"# a comment may stand first
 format = 1
@@ -190,6 +193,7 @@ proptest! {
         spans in (span(), span(), span(), prop::option::of(span())),
         versions in prop::collection::vec((instant(), prop::collection::vec(payload(), 0..3)), 0..3),
     ) {
+        let script = Script { name: "udf.f".to_owned(), source: texts.1.as_str().into() };
         let row = |payload| match payload {
             Payload::Event(record) => Some(record),
             Payload::Malformed(_) | Payload::Estimate => None,
@@ -208,6 +212,7 @@ proptest! {
             name: texts.0,
             query: texts.1.into(),
             inputs: vec![input("it's", 1), input("a \"b\"\\", 3)],
+            language: Language { level: Level::V1_0, datediff: Datediff::Elapsed, scripts: vec![script] },
             references: vec!["who's".to_owned(), "none".to_owned()],
             ordering: Ordering { late: spans.0, out_of_order: spans.1, policy: Policy::Drop },
             deployment: Deployment {

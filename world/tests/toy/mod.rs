@@ -15,6 +15,7 @@ use rewindow_query::{
     Timestamp, Value, Why,
 };
 use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind};
+use rewindow_world::language::Language;
 use rewindow_world::outcome::Run;
 use rewindow_world::subject::{Opening, Subject, Worker};
 
@@ -254,6 +255,7 @@ pub fn case(partitions: u32, events: &[(u32, i64)], faults: Vec<(i64, FaultKind)
         name: "toy".to_owned(),
         query: "SELECT 1".into(),
         inputs: vec![CaseInput { name: "feed".to_owned(), partitions }],
+        language: Language::default(),
         references: Vec::new(),
         ordering: Ordering { late: Span::ZERO, out_of_order: Span::ZERO, policy: Policy::Adjust },
         deployment: Deployment {
