@@ -63,6 +63,7 @@ fn example(plant: Plant) -> &'static str {
         | Plant::OverRowsLost => "swarms",
         Plant::LeftJoinNullTwice | Plant::LeftJoinMatchForgotten | Plant::JoinSideLost => "flights-landed",
         Plant::LagStateNotSaved => "turnaround",
+        Plant::SubstreamsForgotten | Plant::ReferenceNewest => "carriers",
         _ => "earthquakes",
     }
 }
@@ -116,7 +117,7 @@ mod tests {
     fn a_plant_is_refused_where_it_does_nothing_and_the_help_names_a_job_that_has_what_it_needs() {
         for plant in Plant::all() {
             assert_eq!(can_show(Some(plant.name()), &plan_of(example(plant))), Ok(()));
-            let examples = ["earthquakes", "flights-landed", "swarms", "turnaround"];
+            let examples = ["carriers", "earthquakes", "flights-landed", "swarms", "turnaround"];
             for inert in examples.map(plan_of).iter().filter(|plan| !plant.can_show(plan)) {
                 let problem = can_show(Some(plant.name()), inert).unwrap_err();
                 assert_eq!(problem.code, "plant-inert");
