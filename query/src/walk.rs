@@ -3,6 +3,8 @@
 //! Shared by the analysis and by anyone who moves an expression from one layout of columns to another.
 //! Invariant: each column is visited once per occurrence, left to right.
 
+use std::sync::Arc;
+
 use crate::expr::{Expr, Predicate};
 use crate::plan::{AggregateCall, Item, MatchTerm, Op};
 
@@ -30,6 +32,33 @@ impl Expr {
                 args.iter_mut().for_each(|e| e.columns_mut(change))
             }
             Expr::Record(members) => members.iter_mut().for_each(|(_, e)| e.columns_mut(change)),
+        }
+    }
+
+    /// Calls `change` with every name of a member that the expression reads.
+    pub fn members_mut(&mut self, change: &mut dyn FnMut(&mut Arc<str>)) {
+        match self {
+            Expr::Column(_) | Expr::Literal(_) | Expr::Timestamp => {}
+            Expr::Member(e, name) => {
+                e.members_mut(change);
+                change(name);
+            }
+            Expr::Negate(e) | Expr::BitNot(e) | Expr::Cast { expr: e, .. } => e.members_mut(change),
+            Expr::Binary(_, a, b) => {
+                a.members_mut(change);
+                b.members_mut(change);
+            }
+            Expr::Case(branches, otherwise) => {
+                for (when, then) in branches {
+                    when.members_mut(change);
+                    then.members_mut(change);
+                }
+                otherwise.members_mut(change);
+            }
+            Expr::Call(_, args) | Expr::External(_, args) => {
+                args.iter_mut().for_each(|e| e.members_mut(change))
+            }
+            Expr::Record(members) => members.iter_mut().for_each(|(_, e)| e.members_mut(change)),
         }
     }
 
@@ -78,6 +107,29 @@ impl Predicate {
             Predicate::In { expr, list, .. } => {
                 expr.columns_mut(change);
                 list.iter_mut().for_each(|e| e.columns_mut(change));
+            }
+        }
+    }
+
+    /// Calls `change` with every name of a member that the condition reads.
+    pub fn members_mut(&mut self, change: &mut dyn FnMut(&mut Arc<str>)) {
+        match self {
+            Predicate::Constant(_) => {}
+            Predicate::And(parts) | Predicate::Or(parts) => {
+                parts.iter_mut().for_each(|p| p.members_mut(change))
+            }
+            Predicate::Not(inner) => inner.members_mut(change),
+            Predicate::IsNull(e) => e.members_mut(change),
+            Predicate::Compare(_, a, b) | Predicate::Like { expr: a, pattern: b, .. } => {
+                a.members_mut(change);
+                b.members_mut(change);
+            }
+            Predicate::Between { expr, low, high, .. } => {
+                [expr, low, high].into_iter().for_each(|e| e.members_mut(change));
+            }
+            Predicate::In { expr, list, .. } => {
+                expr.members_mut(change);
+                list.iter_mut().for_each(|e| e.members_mut(change));
             }
         }
     }

@@ -101,13 +101,14 @@ impl Scope<'_> {
             let Some(key) = key else { return (None, None) };
             let above = match &self.group {
                 Some(group) => {
-                    let same = group.keys.iter().find(|have| have.typed.expr == *key);
+                    let same = group.keys.iter().find(|have| self.alike(&have.typed.expr, key));
                     same.map(|key| Expr::Column(key.symbol))
                 }
                 None => Some(key.clone()),
             };
             let mut all = outs.iter().chain(hidden);
-            let column = all.position(|out| !out.open && Some(&out.typed.expr) == above.as_ref());
+            let named = |out: &Out| above.as_ref().is_some_and(|above| self.alike(&out.typed.expr, above));
+            let column = all.position(|out| !out.open && named(out));
             let symbol = match above {
                 Some(Expr::Column(symbol)) => Some(symbol),
                 _ => None,

@@ -103,7 +103,7 @@ impl Scope<'_> {
         self.check_grouped_substreams(&keys, &(first.place.start..last.place.end))?;
         let windows = members.into_iter().map(|m| self.member(m)).collect::<Result<_, _>>()?;
         if let Some(key) = self.sides[0].key.clone()
-            && !keys.iter().any(|(have, _)| have.expr == key)
+            && !keys.iter().any(|(have, _)| self.alike(&have.expr, &key))
         {
             keys.push((Typed { expr: key, ty: None }, "$partition".into()));
         }
@@ -119,7 +119,9 @@ impl Scope<'_> {
         keys: &[(Typed, Arc<str>)],
         place: &Range<usize>,
     ) -> Result<(), QueryError> {
-        let has = |key: &Option<Expr>| keys.iter().any(|(have, _)| Some(&have.expr) == key.as_ref());
+        let has = |key: &Option<Expr>| {
+            key.as_ref().is_some_and(|key| keys.iter().any(|(have, _)| self.alike(&have.expr, key)))
+        };
         if self.sides[0].over.iter().all(has) {
             return Ok(());
         }
@@ -202,7 +204,9 @@ impl Scope<'_> {
         self.probing = before;
         self.build.parts = parts;
         let expr = probe.ok()?.expr;
-        let key = self.group.as_ref()?.keys.iter().find(|key| key.typed.expr == expr)?;
+        let keys = &self.group.as_ref()?.keys;
+        let exact = keys.iter().find(|key| key.typed.expr == expr);
+        let key = exact.or_else(|| keys.iter().find(|key| self.alike(&key.typed.expr, &expr)))?;
         Some(Typed { expr: Expr::Column(key.symbol), ty: key.typed.ty })
     }
 }

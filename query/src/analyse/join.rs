@@ -220,9 +220,7 @@ impl Scope<'_> {
     fn check_substreams(&self, equal: &[(Expr, Expr)], right: usize, on: &Ast) -> Result<(), QueryError> {
         let lefts: Vec<&Expr> = self.sides[..right].iter().flat_map(|s| s.over.iter().flatten()).collect();
         let rights: Vec<&Option<Expr>> = self.sides[right].over.iter().collect();
-        let joined = |key: &&Option<Expr>| {
-            key.as_ref().is_some_and(|key| equal.iter().any(|(l, r)| r == key && lefts.contains(&l)))
-        };
+        let joined = |key: &&Option<Expr>| key.as_ref().is_some_and(|key| self.equated(key, &lefts, equal));
         if rights.iter().all(joined) {
             return Ok(());
         }
@@ -230,12 +228,18 @@ impl Scope<'_> {
         Err(fail(codes::SUBSTREAMS, &on.place, "substreams not equated", message))
     }
 
+    /// Whether ON demands that a key of the right side is equal to one of the left.
+    fn equated(&self, key: &Expr, lefts: &[&Expr], equal: &[(Expr, Expr)]) -> bool {
+        let left = |l: &Expr| lefts.iter().any(|have| self.alike(have, l));
+        equal.iter().any(|(l, r)| self.alike(r, key) && left(l))
+    }
+
     /// Partitioned inputs are joined inside their partitions (rule 8.6).
     fn check_partition(&self, equal: &[(Expr, Expr)], right: usize, on: &Ast) -> Result<(), QueryError> {
         let keys = (self.sides[right].key.as_ref(), self.partition.as_ref());
         let (Some(right_key), Some(name)) = keys else { return Ok(()) };
         let lefts: Vec<&Expr> = self.sides[..right].iter().filter_map(|side| side.key.as_ref()).collect();
-        if equal.iter().any(|(l, r)| r == right_key && lefts.contains(&l)) {
+        if self.equated(right_key, &lefts, equal) {
             return Ok(());
         }
         let message = format!("the inputs are partitioned by {name}: ON must equate it (rule 8.6)");

@@ -66,7 +66,9 @@ impl Scope<'_> {
         }
         let key = self.sides[0].key.clone();
         partition.extend(key.clone().filter(|key| !partition.contains(key)));
-        let inside = |key: &Option<Expr>| key.as_ref().is_some_and(|key| partition.contains(key));
+        let inside = |key: &Option<Expr>| {
+            key.as_ref().is_some_and(|key| partition.iter().any(|have| self.alike(have, key)))
+        };
         if !self.sides[0].over.iter().all(inside) {
             let message =
                 "the columns of TIMESTAMP BY ... OVER must be in PARTITION BY of the pattern (rule 3.9)";

@@ -222,7 +222,8 @@ impl<'a> Scope<'a> {
             return Ok(*symbol);
         }
         if probing {
-            return Err(not_a_key());
+            let alike = columns.iter().find(|(column, _)| spelled_alike(column, &wanted));
+            return alike.map(|(_, symbol)| *symbol).ok_or_else(not_a_key);
         }
         if columns.len() >= super::COLUMNS_MAX {
             return Err(super::too_many_columns(&self.select.place));
@@ -490,7 +491,8 @@ impl<'a> Scope<'a> {
             return Ok(*symbol);
         }
         if probing {
-            return Err(not_a_key());
+            let alike = columns.iter().find(|(column, _)| column.eq_ignore_ascii_case(name));
+            return alike.map(|(_, symbol)| *symbol).ok_or_else(not_a_key);
         }
         if columns.len() >= super::COLUMNS_MAX {
             return Err(super::too_many_columns(&self.select.place));
@@ -498,6 +500,38 @@ impl<'a> Scope<'a> {
         columns.push((name.into(), fresh));
         self.owners.push(Some(side));
         Ok(fresh)
+    }
+
+    /// Whether two expressions are one but for the case of the names they read: as a key, `deviceid` is
+    /// `deviceId` (C-NAME).
+    pub(super) fn alike(&self, a: &Expr, b: &Expr) -> bool {
+        a == b || self.folded(a) == self.folded(b)
+    }
+
+    /// The expression with every name in lower case, and every column as the first one of its name.
+    fn folded(&self, expr: &Expr) -> Expr {
+        let mut folded = expr.clone();
+        folded.columns_mut(&mut |symbol| *symbol = self.first_of_name(*symbol));
+        folded.members_mut(&mut |name| *name = name.to_ascii_lowercase().into());
+        folded
+    }
+
+    fn first_of_name(&self, symbol: Symbol) -> Symbol {
+        let side = self.owners[symbol].map(|side| &self.sides[side].rows);
+        let first = match side {
+            Some(Rows::Stream { columns, .. }) => {
+                let own = columns.iter().find(|(_, have)| *have == symbol);
+                own.and_then(|(own, _)| columns.iter().find(|(column, _)| spelled_alike(column, own)))
+                    .map(|(_, first)| *first)
+            }
+            Some(Rows::Reference { columns, .. }) => {
+                let own = columns.iter().find(|(_, have)| *have == symbol);
+                own.and_then(|(own, _)| columns.iter().find(|(column, _)| column.eq_ignore_ascii_case(own)))
+                    .map(|(_, first)| *first)
+            }
+            _ => None,
+        };
+        first.unwrap_or(symbol)
     }
 
     fn select_name(&self, side: usize) -> String {
@@ -508,6 +542,14 @@ impl<'a> Scope<'a> {
         if !self.probing {
             self.build.warn(warning);
         }
+    }
+}
+
+/// Whether two columns of a stream are members whose names differ in case at most, or the same.
+fn spelled_alike(a: &SourceColumn, b: &SourceColumn) -> bool {
+    match (a, b) {
+        (SourceColumn::Member(a), SourceColumn::Member(b)) => a.eq_ignore_ascii_case(b),
+        _ => a == b,
     }
 }
 
