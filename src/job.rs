@@ -182,6 +182,7 @@ impl Job {
         };
         let planned = |text: &str| language::plan(text, &language, Some(&names), &references);
         let query = Query::read(&folder.join(&file.query), planned)?;
+        query.check_partitions(&file.inputs.iter().map(|i| i.partitions).collect::<Vec<u32>>())?;
         let mut inputs = file.inputs;
         for input in &mut inputs {
             input.paths.iter_mut().for_each(|p| *p = folder.join(&p));
@@ -245,6 +246,14 @@ impl Query {
         let text = read_text(path, "query-unreadable", "the query", TEXT_MAX)?;
         let plan = plan(&text).map_err(|e| Problem::of_query(e, path, &text))?;
         Ok(Query { path: path.to_owned(), text: text.into(), plan })
+    }
+
+    /// Whether it can be asked of streams with these numbers of partitions, in the order of the plan.
+    ///
+    /// # Errors
+    /// Substreams that would span partitions (rule 3.9).
+    pub fn check_partitions(&self, partitions: &[u32]) -> Result<(), Problem> {
+        self.plan.check_partitions(partitions).map_err(|e| Problem::of_query(e, &self.path, &self.text))
     }
 
     /// Whether it can run: every function from outside the language has an implementation.

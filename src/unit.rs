@@ -189,6 +189,8 @@ impl Test {
             Declared { inputs, references: Some(&references), level: self.level, ..Declared::default() };
         let plan = analyse_with(&self.query, &declared)?;
         plan.check_functions()?;
+        let partitions: Vec<u32> = self.inputs.iter().map(|s| s.partitions.unwrap_or(1)).collect();
+        plan.check_partitions(&partitions)?;
         Ok(plan)
     }
 

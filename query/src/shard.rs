@@ -4,7 +4,12 @@
 //! which reads all partitions its output depends on. Knows nothing of nodes. Invariant: every output row
 //! of the job belongs to exactly one shard.
 
-use crate::plan::{NodeId, Op, Plan};
+use std::ops::Range;
+
+use crate::codes::{self, fail};
+use crate::error::QueryError;
+use crate::expr::Expr;
+use crate::plan::{NodeId, Op, Plan, SourceColumn};
 
 /// A part of a job that runs and recovers as one: it is placed on a node as a whole.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,6 +23,36 @@ pub struct Shard {
 }
 
 impl Plan {
+    /// Whether the query can be asked of streams with these numbers of partitions (rule 3.9): substreams of a
+    /// stream with several need a fully parallel job, and PartitionId among the columns of OVER.
+    ///
+    /// # Errors
+    /// The first FROM, in the order of the text, whose substreams would span partitions.
+    pub fn check_partitions(&self, partitions: &[u32]) -> Result<(), QueryError> {
+        let mut found: Vec<&Range<usize>> = Vec::new();
+        for node in &self.nodes {
+            let Op::Source(source) = &node.op else { continue };
+            let several = partitions.get(source.input).is_some_and(|&count| count > 1);
+            let is_partition = |key: &Expr| match key {
+                Expr::Column(column) => source.columns[*column] == SourceColumn::PartitionId,
+                _ => false,
+            };
+            let inside = self.parallel && source.over.iter().any(is_partition);
+            if several && !source.over.is_empty() && !inside {
+                found.push(&node.place);
+            }
+        }
+        let Some(place) = found.into_iter().min_by_key(|place| place.start) else { return Ok(()) };
+        let message = match self.parallel {
+            true => "substreams of a stream with several partitions are named by PartitionId too (rule 3.9)",
+            false => "substreams of a stream with several partitions need a fully parallel job (rule 3.9)",
+        };
+        let error = fail(codes::SUBSTREAMS, place, "several partitions", message);
+        Err(error.help(
+            "write TIMESTAMP BY t OVER k, PartitionId PARTITION BY PartitionId, in every step, and group by both",
+        ))
+    }
+
     /// The shards of the job; `partitions[input]` is the number of partitions of each input.
     pub fn shards(&self, partitions: &[u32]) -> Vec<Shard> {
         let all: Vec<usize> = (0..self.outputs.len()).collect();

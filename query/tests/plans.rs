@@ -373,3 +373,41 @@ fn substreams_are_followed_through_steps() {
          output <- 3",
     );
 }
+
+/// A-TIMESTAMP-BY-STEP: the stream is read as if it stood there itself.
+#[test]
+fn a_step_that_only_passes_a_stream_on_is_read_through() {
+    check(
+        "WITH p AS (SELECT * FROM A PARTITION BY k INTO 2), q AS (SELECT * FROM p)
+         SELECT id FROM p TIMESTAMP BY t UNION SELECT id FROM q TIMESTAMP BY u",
+        "0 ordering A [t, id] timestamp by t
+         1 project id <- 0
+         2 ordering A [u, id] timestamp by u
+         3 project id <- 2
+         4 union <- 1, 3
+         5 project id <- 4
+         output <- 5",
+    );
+    let plan =
+        analyse("WITH p AS (SELECT * FROM A) SELECT id, PartitionId FROM p TIMESTAMP BY t OVER id", None);
+    assert_eq!(plan.expect("a plan").warnings, Vec::<String>::new());
+}
+
+/// C-NAME: as a key, a name is itself in any case.
+#[test]
+fn a_key_is_found_in_any_case() {
+    check(
+        "SELECT deviceid, COUNT(*) AS n FROM A TIMESTAMP BY t OVER DeviceId GROUP BY deviceId, Tumbling(minute, 1)",
+        "0 ordering A [t, DeviceId, deviceId] timestamp by t over [DeviceId]
+         1 tumbling 1 min by [deviceId] of [count(*)] <- 0
+         2 project deviceid = deviceId, n = $count0 <- 1
+         output <- 2",
+    );
+    check(
+        "WITH s AS (SELECT * FROM A) SELECT upper(b.ID) AS id FROM s GROUP BY UPPER(B.id), Tumbling(minute, 1)",
+        "0 ordering A [$payload]
+         1 tumbling 1 min by [upper($payload.B.id)] of [] <- 0
+         2 project id = $key0 <- 1
+         output <- 2",
+    );
+}

@@ -56,6 +56,36 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     ),
     (
         "bad-arguments",
+        "0.99",
+        "SELECT AnomalyDetection_ChangePoint(a, 0.99, 120) OVER (LIMIT DURATION(hour, 1)) FROM Meter",
+    ),
+    (
+        "bad-arguments",
+        "101",
+        "SELECT AnomalyDetection_ChangePoint(a, 101, 120) OVER (LIMIT DURATION(hour, 1)) FROM Meter",
+    ),
+    (
+        "bad-arguments",
+        "12.5",
+        "SELECT AnomalyDetection_ChangePoint(a, 99.5, 12.5) OVER (LIMIT DURATION(hour, 1)) FROM Meter",
+    ),
+    (
+        "bad-arguments",
+        "0",
+        "SELECT AnomalyDetection_ChangePoint(a, 1.00, 0) OVER (LIMIT DURATION(hour, 1)) FROM Meter",
+    ),
+    (
+        "nested-analytic",
+        "LAG(a) OVER (LIMIT DURATION(hour, 1))",
+        "SELECT AnomalyDetection_ChangePoint(LAG(a) OVER (LIMIT DURATION(hour, 1)), 95, 120) OVER (LIMIT DURATION(hour, 1)) FROM Meter",
+    ),
+    (
+        "nested-analytic",
+        "udf.f",
+        "SELECT AnomalyDetection_ChangePoint(udf.f(a), 95, 120) OVER (LIMIT DURATION(hour, 1)) FROM Meter",
+    ),
+    (
+        "bad-arguments",
         "n",
         "SELECT AnomalyDetection_ChangePoint(a, n, 120) OVER (LIMIT DURATION(hour, 1)) FROM Meter",
     ),
@@ -146,7 +176,15 @@ const REFUSALS: &[(&str, &str, &str)] = &[
         "SELECT m.a FROM Meter m JOIN rules r ON DATEDIFF(minute, m, r) = 0 AND m.k = r.k",
     ),
     ("reference-place", "t", "SELECT m.a FROM Meter m JOIN rules r TIMESTAMP BY t ON m.k = r.k"),
-    ("timestamp-by", "t", "WITH S AS (SELECT * FROM Meter) SELECT a FROM S TIMESTAMP BY t OVER k"),
+    ("timestamp-by", "t", "WITH S AS (SELECT a FROM Meter) SELECT a FROM S TIMESTAMP BY t OVER k"),
+    ("timestamp-by", "t", "WITH S AS (SELECT * FROM Meter WHERE a = 1) SELECT a FROM S TIMESTAMP BY t"),
+    ("timestamp-by", "t", "WITH S AS (SELECT r.* FROM Meter) SELECT a FROM S TIMESTAMP BY t"),
+    ("timestamp-by", "t", "WITH S AS (SELECT * FROM Meter TIMESTAMP BY u) SELECT a FROM S TIMESTAMP BY t"),
+    (
+        "timestamp-by",
+        "t",
+        "WITH S AS (SELECT * FROM Meter UNION SELECT * FROM Gate) SELECT a FROM S TIMESTAMP BY t",
+    ),
     (
         "substreams",
         "k, Tumbling(minute, 1)",
@@ -284,7 +322,7 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     ("no-limit", "LAG(a) OVER (PARTITION BY b)", "SELECT LAG(a) OVER (PARTITION BY b) FROM Meter"),
     ("lag-offset", "0", "SELECT LAG(a, 0) OVER (LIMIT DURATION(hour, 1)) FROM Meter"),
     ("lag-offset", "n", "SELECT LAG(a, n) OVER (LIMIT DURATION(hour, 1)) FROM Meter"),
-    ("timestamp-by", "t", "WITH S AS (SELECT * FROM Meter) SELECT a FROM S TIMESTAMP BY t"),
+    ("timestamp-by", "t", "WITH S AS (SELECT *, 1 AS b FROM Meter) SELECT a FROM S TIMESTAMP BY t"),
     ("timestamp-by", "System.Timestamp()", "SELECT a FROM Meter TIMESTAMP BY System.Timestamp()"),
     (
         "timestamp-in-on",
@@ -415,4 +453,29 @@ fn a_million_windows_is_the_most_and_the_help_says_how_to_get_there() {
     assert_eq!(refused.help.as_deref(), Some("a hop of 0.6047994 s or more, or a shorter window"));
     assert!(analyse(&fine("604799.4"), None).is_ok());
     assert!(analyse(&fine("604799.3"), None).is_err());
+}
+
+/// Rule 3.9: what one partition allows, several refuse.
+#[test]
+fn substreams_stay_inside_partitions() {
+    let refused = |query: &str, partitions: &[u32]| {
+        let plan = analyse(query, None).unwrap_or_else(|e| panic!("{query}: {}", e.message));
+        plan.check_partitions(partitions).err().map(|error| (error.code, query[error.place].to_owned()))
+    };
+    let alone = "SELECT k, COUNT(*) FROM Meter TIMESTAMP BY t OVER k GROUP BY k, Tumbling(minute, 1)";
+    assert_eq!(refused(alone, &[1]), None);
+    assert_eq!(refused(alone, &[2]), Some(("substreams", "Meter TIMESTAMP BY t OVER k".to_owned())));
+    let unnamed = "SELECT k FROM Meter TIMESTAMP BY t OVER k PARTITION BY PartitionId";
+    assert_eq!(refused(unnamed, &[1]), None);
+    assert!(refused(unnamed, &[2]).is_some());
+    let mixed = "SELECT k FROM Meter TIMESTAMP BY t OVER k, PartitionId";
+    assert!(refused(mixed, &[2]).is_some());
+    let whole = "SELECT k FROM Meter TIMESTAMP BY t OVER k, PartitionId PARTITION BY PartitionId";
+    assert_eq!(refused(whole, &[2]), None);
+    // A statement that mixes partitions makes the job no fully parallel one.
+    let both =
+        format!("WITH S AS ({whole}) SELECT k INTO a FROM S PARTITION BY PartitionId SELECT k INTO b FROM S");
+    assert_eq!(refused(&both, &[1]), None);
+    assert!(refused(&both, &[2]).is_some());
+    assert_eq!(refused("SELECT k FROM Meter TIMESTAMP BY t", &[8]), None);
 }

@@ -195,7 +195,7 @@ impl Scope<'_> {
             let message = format!("{} takes a number (rule 7.5)", call.name);
             return Err(mismatch(&call.args[0].place, argument.ty, &message));
         }
-        let mut parameters = vec![number(call, 1)?, number(call, 2)?];
+        let mut parameters = vec![confidence(call)?, history(call)?];
         if let Some(mode) = call.args.get(3) {
             let Kind::Text(text) = &mode.kind else { return Err(bad_mode(call, mode)) };
             if !["spikes", "dips", "spikesanddips"].iter().any(|known| known.eq_ignore_ascii_case(text)) {
@@ -268,17 +268,26 @@ pub(super) fn refuse_inside(op: &Op, name: &str) -> Result<(), QueryError> {
     Err(error.help("compute it in a step of WITH"))
 }
 
-/// A constant number of AnomalyDetection_*.
-fn number(call: &Call, at: usize) -> Result<Value, QueryError> {
-    match &call.args[at].kind {
-        Kind::Integer(int) if *int > 0 => Ok(Value::Int(*int)),
-        Kind::Decimal(float, _) if *float > 0.0 => Ok(Value::Float(*float)),
-        _ => {
-            let what = if at == 1 { "its confidence" } else { "the length of its history" };
-            let message = format!("{} takes {what} as a constant above zero (rule 7.5)", call.name);
-            Err(fail(codes::BAD_ARGUMENTS, &call.args[at].place, "no such constant", message))
-        }
+/// A percentage from 1 to 100.
+fn confidence(call: &Call) -> Result<Value, QueryError> {
+    match &call.args[1].kind {
+        Kind::Integer(int @ 1..=100) => Ok(Value::Int(*int)),
+        Kind::Decimal(float, _) if (1.0..=100.0).contains(float) => Ok(Value::Float(*float)),
+        _ => Err(bad_parameter(call, 1, "its confidence as a constant from 1 to 100")),
     }
+}
+
+/// A number of events.
+fn history(call: &Call) -> Result<Value, QueryError> {
+    match &call.args[2].kind {
+        Kind::Integer(int) if *int > 0 => Ok(Value::Int(*int)),
+        _ => Err(bad_parameter(call, 2, "the length of its history, in events, as a constant above zero")),
+    }
+}
+
+fn bad_parameter(call: &Call, at: usize, what: &str) -> QueryError {
+    let message = format!("{} takes {what} (rule 7.5)", call.name);
+    fail(codes::BAD_ARGUMENTS, &call.args[at].place, "no such constant", message)
 }
 
 fn bad_mode(call: &Call, mode: &Ast) -> QueryError {

@@ -29,7 +29,7 @@ use crate::error::QueryError;
 use crate::expr::Expr;
 use crate::functions::Functions;
 use crate::level::Level;
-use crate::parse::ast::{Ast, From, JoinClause, Kind, Name, Query, Script, Table};
+use crate::parse::ast::{Ast, JoinClause, Kind, Name, Query, Script, Table};
 use crate::parse::parse;
 use crate::plan::{Input, Item, Node, NodeId, Op, Output, Plan, Project};
 use crate::value::Type;
@@ -91,7 +91,7 @@ pub fn analyse_with(text: &str, declared: &Declared<'_>) -> Result<Plan, QueryEr
         level: declared.level,
         elapsed: declared.elapsed,
         tables: Vec::new(),
-        substreams: None,
+        passed: Vec::new(),
         nodes: Vec::new(),
         steps: Vec::new(),
         step: String::new(),
@@ -110,7 +110,8 @@ pub fn analyse_with(text: &str, declared: &Declared<'_>) -> Result<Plan, QueryEr
         parallel,
         warnings: builder.warnings,
     };
-    prune(&mut plan);
+    prune(&mut plan, &builder.passed);
+    check_substreams(&plan)?;
     Ok(plan)
 }
 
@@ -127,8 +128,8 @@ struct Builder {
     elapsed: bool,
     /// CREATE TABLE: the stream, its columns, and whether something reads it.
     tables: Vec<Declaration>,
-    /// Whether the streams read so far are split into substreams: all are, or none (rule 3.9).
-    substreams: Option<bool>,
+    /// Steps, in lower case, whose stream is read in their place (A-TIMESTAMP-BY-STEP).
+    passed: Vec<String>,
     nodes: Vec<Node>,
     steps: Vec<(String, Relation)>,
     /// The step or output whose SELECT is being lowered.
@@ -374,17 +375,6 @@ impl Builder {
         Ok(self.references.len() - 1)
     }
 
-    /// All streams are split into substreams, or none is (rule 3.9).
-    fn check_substreams(&mut self, from: &From) -> Result<(), QueryError> {
-        let split = !from.over.is_empty();
-        if self.substreams.is_some_and(|before| before != split) {
-            let message = "TIMESTAMP BY ... OVER stands on all inputs or on none (rule 3.9)";
-            return Err(fail(codes::SUBSTREAMS, &from.place, "unlike the one before", message));
-        }
-        self.substreams = Some(split);
-        Ok(())
-    }
-
     /// The index of a stream; a new one is added where none are declared.
     fn stream(&mut self, name: &Name) -> Result<usize, QueryError> {
         let reference = self.references.iter().any(|r| r.name.eq_ignore_ascii_case(&name.text));
@@ -444,13 +434,26 @@ fn into_in_step(into: &Name) -> QueryError {
     fail(codes::INTO_IN_STEP, &into.place, "not here", message)
 }
 
-/// Leaves out the nodes that no output depends on.
-fn prune(plan: &mut Plan) {
+/// All streams are split into substreams, or none is (rule 3.9).
+fn check_substreams(plan: &Plan) -> Result<(), QueryError> {
+    let mut sources = plan.nodes.iter().filter_map(|node| match &node.op {
+        Op::Source(source) => Some((!source.over.is_empty(), &node.place)),
+        _ => None,
+    });
+    let first = sources.next().is_some_and(|(split, _)| split);
+    let Some((_, place)) = sources.find(|(split, _)| *split != first) else { return Ok(()) };
+    let message = "TIMESTAMP BY ... OVER stands on all inputs or on none (rule 3.9)";
+    Err(fail(codes::SUBSTREAMS, place, "unlike the one before", message))
+}
+
+/// Leaves out the nodes that no output depends on; the steps in `passed` are used all the same.
+fn prune(plan: &mut Plan, passed: &[String]) {
     let all: Vec<usize> = (0..plan.outputs.len()).collect();
     let kept = plan.nodes_of(&all);
     for (id, node) in plan.nodes.iter().enumerate() {
         let warning = format!("step {} is not used by any output", node.step);
-        let used = kept.iter().any(|&k| plan.nodes[k].step == node.step);
+        let used = kept.iter().any(|&k| plan.nodes[k].step == node.step)
+            || passed.contains(&node.step.to_ascii_lowercase());
         if !kept.contains(&id) && !used && !plan.warnings.contains(&warning) {
             plan.warnings.push(warning);
         }

@@ -11,7 +11,7 @@ use crate::codes::{self, fail};
 use crate::error::QueryError;
 use crate::expr::Expr;
 use crate::parse::ast::{Ast, From, Kind, More, Name, Select, What};
-use crate::plan::SourceColumn;
+use crate::plan::{Op, SourceColumn};
 use crate::value::Type;
 
 /// Who reads the rows of a SELECT.
@@ -90,13 +90,12 @@ impl Scope<'_> {
             let name = self.inherit_partition(side);
             return self.agree_on_partition(name, side, from);
         }
-        if let Rows::Stream { .. } = self.sides[side].rows {
-            self.build.check_substreams(from)?;
-        }
         if let Some(ast) = &from.timestamp_by {
-            if let Rows::Step { .. } = self.sides[side].rows {
+            if let Rows::Step { .. } = self.sides[side].rows
+                && !self.read_through(side, from)
+            {
                 let message = format!(
-                    "TIMESTAMP BY works on a raw stream; {} is a step (rule 3.3, A-TIMESTAMP-BY-STEP)",
+                    "TIMESTAMP BY works on a raw stream, or a step that only passes one on; {} is another step (rule 3.3, A-TIMESTAMP-BY-STEP)",
                     from.stream.text
                 );
                 let error = fail(codes::TIMESTAMP_BY, &ast.place, "on a step", message);
@@ -137,6 +136,23 @@ impl Scope<'_> {
             self.sides[side].key = Some(key);
         }
         self.agree_on_partition(name, side, from)
+    }
+
+    /// Reads the stream that a step passes on as it is, `SELECT * FROM stream`, partitioned or not: the side
+    /// becomes the raw stream (A-TIMESTAMP-BY-STEP, C-PASSED). `false` for any other step.
+    fn read_through(&mut self, side: usize, from: &From) -> bool {
+        let Rows::Step { relation, .. } = &self.sides[side].rows else { return false };
+        let Op::Source(source) = &self.build.nodes[relation.node].op else { return false };
+        let [shown] = relation.shown.as_slice() else { return false };
+        let whole = shown.open && source.columns[shown.column] == SourceColumn::Payload;
+        if !whole || source.timestamp_by.is_some() {
+            return false;
+        }
+        let input = source.input;
+        self.build.passed.push(from.stream.text.to_ascii_lowercase());
+        self.sides[side].rows = Rows::Stream { input, columns: Vec::new(), by: None };
+        self.sides[side].over.clear();
+        true
     }
 
     /// Joined inputs are partitioned alike (rule 8.6).
@@ -276,7 +292,7 @@ impl Scope<'_> {
         {
             let expr = match &self.group {
                 Some(group) => {
-                    let same = group.keys.iter().find(|have| have.typed.expr == key);
+                    let same = group.keys.iter().find(|have| self.alike(&have.typed.expr, &key));
                     Expr::Column(same.expect("a partitioned grouping has the key").symbol)
                 }
                 None => key,
