@@ -346,6 +346,56 @@ fn c_geo_distances_are_geodesics() {
     assert_eq!(metres("POINT (15 11)", hole), metres("POINT (15 11)", "POINT (15 10)"));
 }
 
+/// What takes too long is refused before it is begun: C-GEO, C-REGEX.
+#[test]
+fn bounds_of_geometries_and_patterns() {
+    let wkt = |kind: &str, points: Vec<String>| match kind {
+        "POLYGON" => format!("POLYGON (({}))", points.join(",")),
+        kind => format!("{kind} ({})", points.join(",")),
+    };
+    let east = |count: usize, y: f64| -> Vec<String> {
+        (0..count).map(|i| format!("{} {y}", i as f64 / 100.0)).collect()
+    };
+    let line = |count: usize, y: f64| wkt("LINESTRING", east(count, y));
+    let far = "POINT (-50 50)";
+    let ring = |count: usize| {
+        let mut points = east(count - 1, 0.0);
+        points.push("0 60".to_owned());
+        wkt("POLYGON", points)
+    };
+    let crossing =
+        |sides: usize| wkt("LINESTRING", (0..=sides).map(|i| format!("{} {}", i % 2, i % 2)).collect());
+    check(
+        Function::StIntersects,
+        &[
+            (json!([line(5_000, 0.0), far]), "0"),
+            (json!([line(5_001, 0.0), far]), "error"),
+            (json!([far, line(5_001, 0.0)]), "error"),
+            (json!([ring(4_999), far]), "0"),
+            (json!([ring(5_000), far]), "error"),
+            (json!([crossing(200), far]), "0"),
+            (json!([crossing(201), far]), "error"),
+            (json!([crossing(150), crossing(150)]), "error"),
+        ],
+    );
+    check(
+        Function::StDistance,
+        &[
+            (json!([line(500, 0.0), line(500, 0.0)]), "0.0"),
+            (json!([line(500, 0.0), line(501, 1.0)]), "error"),
+        ],
+    );
+    check(
+        Function::RegexMatch,
+        &[
+            (json!(["aaa", "a{1000}{1000}"]), "0"),
+            (json!(["aaa", "(((((a{99}){99}){99}){99}){99})"]), "0"),
+            (json!(["aaa", "(x*){1000}{1000}"]), "0"),
+            (json!(["baaa", "a{3}{1}"]), "2"),
+        ],
+    );
+}
+
 proptest! {
     #[test]
     fn no_function_panics_on_any_arguments(

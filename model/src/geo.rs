@@ -9,11 +9,21 @@ use std::sync::Arc;
 
 use geo::line_intersection::{LineIntersection, line_intersection};
 use geo::line_measures::Distance;
+use geo::relate::IntersectionMatrix;
 use geo::{Coord, CoordsIter, Geodesic, Geometry, Line, LineString, Point, Polygon, Relate, Validation};
 use rewindow_query::{Record, Value};
 
 use crate::arithmetic::as_float;
 use crate::numbers::numeric;
+
+/// Most points of a geometry (choice C-GEO).
+const POINTS_MAX: usize = 5_000;
+
+/// Most pairs of sides that may meet by their boxes: what relating takes grows with them.
+const PAIRS_MAX: usize = 20_000;
+
+/// Most pairs of points between which ST_DISTANCE measures.
+const DISTANCES_MAX: usize = 250_000;
 
 /// CreatePoint(latitude, longitude)
 pub(crate) fn point(latitude: &Value, longitude: &Value) -> Result<Value, String> {
@@ -42,7 +52,10 @@ pub(crate) fn distance(a: &Value, b: &Value) -> Result<Value, String> {
     if let (Geometry::Point(a), Geometry::Point(b)) = (&a, &b) {
         return Ok(Value::Float(Geodesic.distance(*a, *b)));
     }
-    if a.relate(&b).is_intersects() {
+    if a.coords_count() * b.coords_count() > DISTANCES_MAX {
+        return Err(format!("a distance is taken of at most {DISTANCES_MAX} pairs of points"));
+    }
+    if relate(&a, &b)?.is_intersects() {
         return Ok(Value::Float(0.0));
     }
     let ways = to_segments(&a, &b).chain(to_segments(&b, &a));
@@ -51,17 +64,39 @@ pub(crate) fn distance(a: &Value, b: &Value) -> Result<Value, String> {
 
 /// ST_WITHIN: 1 if `a` lies inside of `b`.
 pub(crate) fn within(a: &Value, b: &Value) -> Result<Value, String> {
-    Ok(Value::Int(geometry(a)?.relate(&geometry(b)?).is_within().into()))
+    Ok(Value::Int(relate(&geometry(a)?, &geometry(b)?)?.is_within().into()))
 }
 
 /// ST_OVERLAPS
 pub(crate) fn overlaps(a: &Value, b: &Value) -> Result<Value, String> {
-    Ok(Value::Int(geometry(a)?.relate(&geometry(b)?).is_overlaps().into()))
+    Ok(Value::Int(relate(&geometry(a)?, &geometry(b)?)?.is_overlaps().into()))
 }
 
 /// ST_INTERSECTS
 pub(crate) fn intersects(a: &Value, b: &Value) -> Result<Value, String> {
-    Ok(Value::Int(geometry(a)?.relate(&geometry(b)?).is_intersects().into()))
+    Ok(Value::Int(relate(&geometry(a)?, &geometry(b)?)?.is_intersects().into()))
+}
+
+/// How two geometries lie to each other, if that can be said in bounded time.
+fn relate(a: &Geometry, b: &Geometry) -> Result<IntersectionMatrix, String> {
+    few_pairs(&[segments(a), segments(b)].concat())?;
+    Ok(a.relate(b))
+}
+
+/// Of all pairs of sides only so many have boxes, borders included, with a point in common.
+fn few_pairs(sides: &[(Coord, Coord)]) -> Result<(), String> {
+    let apart = |(a, b): (f64, f64), (c, d): (f64, f64)| a.max(b) < c.min(d) || c.max(d) < a.min(b);
+    let meet = |(p, q): &(Coord, Coord), (r, s): &(Coord, Coord)| {
+        !apart((p.x, q.x), (r.x, s.x)) && !apart((p.y, q.y), (r.y, s.y))
+    };
+    let mut pairs = 0;
+    for (at, side) in sides.iter().enumerate() {
+        pairs += sides[at + 1..].iter().filter(|other| meet(side, other)).count();
+        if pairs > PAIRS_MAX {
+            return Err(format!("more than {PAIRS_MAX} pairs of sides may meet"));
+        }
+    }
+    Ok(())
 }
 
 /// The geodesics from each vertex of `a` to the planar nearest point on each segment of `b`.
@@ -104,6 +139,7 @@ fn geometry(value: &Value) -> Result<Geometry, String> {
         _ => None,
     };
     let geometry = found.ok_or_else(|| format!("{value} is no point, line string or polygon"))?;
+    few_points(&geometry)?;
     geometry.coords_iter().try_for_each(|coord| on_earth(coord).map(|_| ()))?;
     match geometry {
         Geometry::LineString(line) if line.0.len() < 2 => Err("a line string has two points".to_owned()),
@@ -112,6 +148,9 @@ fn geometry(value: &Value) -> Result<Geometry, String> {
             let ring = |line: LineString| closed(line.0).map(LineString);
             let interiors: Result<Vec<LineString>, String> = interiors.into_iter().map(ring).collect();
             let polygon = Polygon::new(ring(exterior)?, interiors?);
+            let whole = Geometry::Polygon(polygon.clone());
+            few_points(&whole)?; // rings may have been closed
+            few_pairs(&segments(&whole))?;
             if std::iter::once(polygon.exterior()).chain(polygon.interiors()).any(turns_back) {
                 return Err("a ring of the polygon runs back along itself".to_owned());
             }
@@ -120,6 +159,13 @@ fn geometry(value: &Value) -> Result<Geometry, String> {
             Ok(Geometry::Polygon(polygon))
         }
         geometry => Ok(geometry),
+    }
+}
+
+fn few_points(geometry: &Geometry) -> Result<(), String> {
+    match geometry.coords_count() {
+        count if count > POINTS_MAX => Err(format!("{count} points are too many: {POINTS_MAX} at most")),
+        _ => Ok(()),
     }
 }
 

@@ -48,9 +48,14 @@ pub(crate) fn pat_index(pattern: &str, text: &str) -> Value {
     place(starts.position(|start| like(&text[start..], rest, None)))
 }
 
+/// Most bytes a compiled pattern takes (choice C-REGEX); a larger one is invalid.
+const REGEX_BYTES_MAX: usize = 10 << 20;
+
 /// REGEXMATCH: the place of the leftmost match.
 pub(crate) fn regex_match(text: &str, pattern: &str) -> Value {
-    let compiled = RegexBuilder::new(pattern).case_insensitive(true).dot_matches_new_line(true).build();
+    let mut builder = RegexBuilder::new(pattern);
+    let builder = builder.case_insensitive(true).dot_matches_new_line(true).size_limit(REGEX_BYTES_MAX);
+    let compiled = builder.build();
     let found = compiled.ok().and_then(|regex| regex.find(text).map(|found| found.start()));
     place(found.map(|bytes| text[..bytes].chars().count()))
 }

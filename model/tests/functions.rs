@@ -256,3 +256,44 @@ fn rule_5_10_a_record_is_made_in_its_order() {
     assert_eq!(answer.rows[0].record.get("x"), Some(&Value::Record(expected.into())));
     assert_eq!(answer.rows[0].record.get("y"), Some(&Value::Datetime(Timestamp(0))), "a path into an array");
 }
+
+/// What a geometry, two of them and a distance may hold at most (C-GEO); regular expressions (C-REGEX).
+#[test]
+fn geometries_and_patterns_beyond_a_bound_fail_at_once() {
+    use Function::*;
+    let text = |points: &[String], kind: &str| format!("\"{kind}\"").replace('_', &points.join(", "));
+    let along = |count: usize, y: i64| -> Vec<String> {
+        (0..count).map(|i| format!("{}.{:02} {y}", i / 100, i % 100)).collect()
+    };
+    let line = |count: usize, y: i64| text(&along(count, y), "LINESTRING (_)");
+    let point = r#""POINT (-50 50)""#;
+    table([
+        (StIntersects, &format!("[{}, {point}]", line(5_000, 0)), "0"),
+        (StIntersects, &format!("[{}, {point}]", line(5_001, 0)), "fails"),
+        (StWithin, &format!("[{point}, {}]", line(5_001, 0)), "fails"),
+        (StDistance, &format!("[{}, {}]", line(501, 0), line(500, 1)), "fails"),
+        (StDistance, &format!("[{}, {}]", line(500, 0), line(500, 0)), "0.0"),
+    ]);
+    // A ring counts closed.
+    let ring = |count: usize| text(&[along(count - 1, 0), vec!["0 60".to_owned()]].concat(), "POLYGON ((_))");
+    table([
+        (StWithin, &format!("[{point}, {}]", ring(4_999)), "0"),
+        (StWithin, &format!("[{point}, {}]", ring(5_000)), "fails"),
+    ]);
+    // All sides of a zigzag meet: 200 of them in 19,900 pairs, 201 in 20,100.
+    let zigzag = |sides: usize| {
+        let points: Vec<String> = (0..=sides).map(|i| format!("{0} {0}", i % 2)).collect();
+        text(&points, "LINESTRING (_)")
+    };
+    table([
+        (StIntersects, &format!("[{}, {point}]", zigzag(200)), "0"),
+        (StIntersects, &format!("[{}, {point}]", zigzag(201)), "fails"),
+        (StIntersects, &format!("[{}, {}]", zigzag(150), zigzag(150)), "fails"),
+    ]);
+    table([
+        (RegexMatch, r#"["aaa", "a{1000}{1000}"]"#, "0"),
+        (RegexMatch, r#"["aaa", "(((((a{99}){99}){99}){99}){99})"]"#, "0"),
+        (RegexMatch, r#"["aaa", "(x*){1000}{1000}"]"#, "0"),
+        (RegexMatch, r#"["aaa", "a{3}{1}"]"#, "1"),
+    ]);
+}

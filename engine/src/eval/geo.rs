@@ -6,12 +6,20 @@
 use std::sync::Arc;
 
 use geo::line_intersection::{LineIntersection, line_intersection};
-use geo::{Coord, Distance, Geodesic, Geometry, Line, LineString, Point, Polygon, Relate, Validation};
+use geo::{
+    Coord, CoordsIter, Distance, Geodesic, Geometry, Line, LineString, Point, Polygon, Rect, Relate,
+    Validation,
+};
 use rewindow_query::expr::Function;
 use rewindow_query::{Record, Value};
 use wkt::Wkt;
 
 use super::arithmetic::{number, wrong};
+
+/// What a geometry, two of them, and a distance may hold at most, so that time is bounded (C-GEO).
+const POINTS_MAX: usize = 5_000;
+const MEETINGS_MAX: usize = 20_000;
+const MEASURES_MAX: usize = 250_000;
 
 /// The function of these arguments, none of them NULL; `None` if it is none of geometries.
 pub(super) fn call(function: Function, arguments: &[Value]) -> Option<Result<Value, String>> {
@@ -19,7 +27,8 @@ pub(super) fn call(function: Function, arguments: &[Value]) -> Option<Result<Val
         (Function::CreatePoint, [latitude, longitude]) => create_point(latitude, longitude),
         (Function::CreateLineString, points) => create_line(points),
         (Function::CreatePolygon, points) => create_polygon(points),
-        (Function::StDistance, [a, b]) => pair("ST_DISTANCE", a, b, |a, b| Value::Float(distance(a, b))),
+        (Function::StDistance, [a, b]) => geometry("ST_DISTANCE", a)
+            .and_then(|a| Ok(Value::Float(distance(&a, &geometry("ST_DISTANCE", b)?)?))),
         (Function::StWithin, [a, b]) => pair("ST_WITHIN", a, b, |a, b| bit(a.relate(b).is_within())),
         (Function::StOverlaps, [a, b]) => pair("ST_OVERLAPS", a, b, |a, b| bit(a.relate(b).is_overlaps())),
         (Function::StIntersects, [a, b]) => {
@@ -39,7 +48,9 @@ fn pair(
     b: &Value,
     of: impl Fn(&Geometry, &Geometry) -> Value,
 ) -> Result<Value, String> {
-    Ok(of(&geometry(name, a)?, &geometry(name, b)?))
+    let (a, b) = (geometry(name, a)?, geometry(name, b)?);
+    check_meetings(name, lines(&a).iter().chain(&lines(&b)))?;
+    Ok(of(&a, &b))
 }
 
 fn create_point(latitude: &Value, longitude: &Value) -> Result<Value, String> {
@@ -179,6 +190,11 @@ fn from_record(name: &str, record: &Record) -> Result<Geometry, String> {
 /// A line string, or a polygon of an outer ring and holes.
 fn build(name: &str, kind: &str, lines: Vec<Vec<Coord>>) -> Result<Geometry, String> {
     let enough = |line: &Vec<Coord>| if kind == "Polygon" { is_ring(line) } else { line.len() > 1 };
+    let check_points = |points: usize| match points > POINTS_MAX {
+        true => Err(format!("{name}: a {kind} of more than {POINTS_MAX} points")),
+        false => Ok(()),
+    };
+    check_points(lines.iter().map(Vec::len).sum())?;
     if !lines.iter().all(enough) {
         return Err(format!("{name}: a {kind} has too few points"));
     }
@@ -186,6 +202,9 @@ fn build(name: &str, kind: &str, lines: Vec<Vec<Coord>>) -> Result<Geometry, Str
     match lines.next() {
         Some(first) if kind == "Polygon" => {
             let polygon = Polygon::new(first, lines.collect());
+            let rings: Vec<Vec<Coord>> = self::lines(&polygon.clone().into());
+            check_points(rings.iter().map(Vec::len).sum())?; // closed by now
+            check_meetings(name, rings.iter())?;
             if has_spike(polygon.exterior()) || polygon.interiors().iter().any(has_spike) {
                 return Err(format!("{name}: a ring of the polygon runs back along itself"));
             }
@@ -212,21 +231,46 @@ fn has_spike(ring: &LineString) -> bool {
 
 /// In metres. Of anything but two points: 0 if they intersect, else the least geodesic from a vertex of one
 /// to the place on a segment of the other that is nearest in the plane, both ways.
-fn distance(a: &Geometry, b: &Geometry) -> f64 {
+fn distance(a: &Geometry, b: &Geometry) -> Result<f64, String> {
     if let (Geometry::Point(a), Geometry::Point(b)) = (a, b) {
-        return Geodesic.distance(*a, *b);
+        return Ok(Geodesic.distance(*a, *b));
     }
+    if a.coords_count().saturating_mul(b.coords_count()) > MEASURES_MAX {
+        return Err(format!("ST_DISTANCE: more than {MEASURES_MAX} distances from point to point"));
+    }
+    let (lines_a, lines_b) = (lines(a), lines(b));
+    check_meetings("ST_DISTANCE", lines_a.iter().chain(&lines_b))?;
     if a.relate(b).is_intersects() {
-        return 0.0;
+        return Ok(0.0);
     }
-    let (a, b) = (lines(a), lines(b));
+    let (a, b) = (lines_a, lines_b);
     let one_way = |from: &[Vec<Coord>], to: &[Vec<Coord>]| {
         let segments: Vec<&[Coord]> = to.iter().flat_map(|line| line.windows(2)).collect();
         let away = |p: Coord, uv: &[Coord]| Geodesic.distance(Point(p), nearest(p, uv[0], uv[1]));
         let least = |p: &Coord| segments.iter().map(|uv| away(*p, uv)).fold(f64::INFINITY, f64::min);
         from.iter().flatten().map(least).fold(f64::INFINITY, f64::min)
     };
-    one_way(&a, &b).min(one_way(&b, &a))
+    Ok(one_way(&a, &b).min(one_way(&b, &a)))
+}
+
+/// Refuses geometries with too many pairs of sides whose bounding boxes touch: what relating them takes grows
+/// with those. Boxes are swept from west to east.
+fn check_meetings<'a>(name: &str, lines: impl Iterator<Item = &'a Vec<Coord>>) -> Result<(), String> {
+    let sides = lines.flat_map(|line| line.windows(2).map(|side| Rect::new(side[0], side[1])));
+    let mut boxes: Vec<Rect> = sides.collect();
+    boxes.sort_by(|a, b| a.min().x.total_cmp(&b.min().x));
+    let mut meetings = 0;
+    for (at, west) in boxes.iter().enumerate() {
+        let reached = boxes[at + 1..].iter().take_while(|east| east.min().x <= west.max().x);
+        meetings +=
+            reached.filter(|east| east.min().y <= west.max().y && west.min().y <= east.max().y).count();
+        if meetings > MEETINGS_MAX {
+            return Err(format!(
+                "{name}: more than {MEETINGS_MAX} pairs of sides lie so close that they may meet"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The lines of a geometry; a single point is the segment from itself to itself.

@@ -20,6 +20,8 @@ use super::numbers::bigint;
 const CHARS_MAX: i64 = 1 << 20;
 /// Patterns of REGEXMATCH kept compiled.
 const PATTERNS_MAX: usize = 64;
+/// Bytes a compiled pattern may take, so that one with nested repetitions is refused soon (C-REGEX).
+const PATTERN_BYTES: usize = 10 << 20;
 
 /// The text function of these arguments, none of them NULL; `None` if it is no text function.
 pub(super) fn call(function: Function, arguments: &[Value]) -> Option<Result<Value, String>> {
@@ -209,7 +211,11 @@ fn regex_place(text: &str, pattern: &str) -> i64 {
             if compiled.len() >= PATTERNS_MAX {
                 compiled.clear();
             }
-            let regex = RegexBuilder::new(pattern).case_insensitive(true).dot_matches_new_line(true).build();
+            let regex = RegexBuilder::new(pattern)
+                .case_insensitive(true)
+                .dot_matches_new_line(true)
+                .size_limit(PATTERN_BYTES)
+                .build();
             compiled.insert(pattern.into(), regex.ok());
         }
         let found = compiled.get(pattern).and_then(Option::as_ref).and_then(|regex| regex.find(text));
