@@ -146,6 +146,16 @@ fn table_of(plan: &Plan, input: usize) -> &[(Arc<str>, Type)] {
     tables.next().unwrap_or_default()
 }
 
+/// CREATE TABLE of reference data of the plan; empty without one.
+fn table_of_reference<'p>(plan: &'p Plan, name: &str) -> &'p [(Arc<str>, Type)] {
+    let named = |reference: usize| plan.references[reference].name.eq_ignore_ascii_case(name);
+    let mut tables = plan.nodes.iter().filter_map(|node| match &node.op {
+        Op::ReferenceJoin(join) if named(join.reference) => Some(&join.table[..]),
+        _ => None,
+    });
+    tables.next().unwrap_or_default()
+}
+
 /// Reads a job or a query, by the ending of its name.
 ///
 /// # Errors
@@ -189,7 +199,8 @@ impl Job {
         }
         let mut budget = read::Budget::default();
         let mut log = Log::read(&inputs, &query.plan, &mut budget)?;
-        let tables = file.references.iter().map(|r| r.load(folder, &mut budget, &mut log.remarks));
+        let tables =
+            file.references.iter().map(|r| r.load(folder, &query.plan, &mut budget, &mut log.remarks));
         let tables = tables.collect::<Result<Vec<_>, Problem>>()?;
         let entries = Arc::unwrap_or_clone(log.history).entries;
         log.history = Arc::new(History { entries, references: tables.into() });

@@ -111,6 +111,7 @@ fn make(plant: Plant, plants: Plants) -> Option<Box<dyn Operator>> {
             let op = plan::ReferenceJoin {
                 left_outer: false,
                 reference: 0,
+                table: Vec::new(),
                 columns: vec!["r".into()],
                 equal: Vec::new(),
                 on: Predicate::And(Vec::new()),

@@ -21,6 +21,7 @@ use crate::join::equate::reduce;
 use crate::operator::Operator;
 use crate::plant::{Plant, Plants};
 use crate::slots::Slots;
+use crate::table;
 
 /// Pairs judged at once, about.
 const CANDIDATES: usize = 8192;
@@ -85,8 +86,10 @@ impl Lookup {
     }
 
     fn index(&self, version: Option<usize>) -> Index {
-        let none = Vec::new();
-        let rows = version.map_or(&none, |version| &self.data.versions[version].1);
+        // A row that does not fit CREATE TABLE is left out (rule 1.8).
+        let fit = |row: &Arc<Record>| table::fit(row, &self.op.table);
+        let rows: Vec<Arc<Record>> = version
+            .map_or_else(Vec::new, |version| self.data.versions[version].1.iter().filter_map(fit).collect());
         let member = |name: &Arc<str>| {
             let value = |row: &Arc<Record>| match &**name {
                 "" => Value::Record(row.clone()),

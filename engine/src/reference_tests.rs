@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use rewindow_query::event::Reference;
 use rewindow_query::expr::{BinaryOp, CompareOp, Expr, Predicate};
 use rewindow_query::plan::{Input, Node, Op, ReferenceJoin};
-use rewindow_query::{Entry, Ordering, Payload, Policy, Record, Span, Timestamp, Value};
+use rewindow_query::{Entry, Ordering, Payload, Policy, Record, Span, Timestamp, Type, Value};
 
 use crate::checkpoint::CheckpointError;
 use crate::plant::Plants;
@@ -20,6 +20,7 @@ fn op(left_outer: bool) -> ReferenceJoin {
     let bound = Predicate::Compare(CompareOp::LessOrEqual, column(2), column(5));
     ReferenceJoin {
         reference: 0,
+        table: Vec::new(),
         columns: vec!["k".into(), "".into(), "v".into()],
         left_outer,
         on: Predicate::And(vec![Predicate::Compare(CompareOp::Equal, column(0), column(3)), bound]),
@@ -111,6 +112,25 @@ fn c_reference_a_failing_key_of_a_version_fails_at_its_first_stream_row() {
     };
     let (found, failed) = run_every_way(&make, &[rows], &[vec![6], vec![13]]);
     assert_eq!((found.len(), failed), (2, Some(12)));
+}
+
+/// C-TABLE: rows of a version that do not fit are left out, the others are converted before they are joined.
+#[test]
+fn rule_1_8_rows_that_do_not_fit_are_no_rows() {
+    let mut op = op(false);
+    op.table = vec![("k".into(), Type::Bigint), ("v".into(), Type::Float)];
+    let keys = [Value::Float(1.0), Value::Float(1.5), Value::text("1"), Value::Null, Value::Int(1)];
+    let version: Vec<Arc<Record>> = (1..).zip(&keys).map(|(v, k)| record(k, v)).collect();
+    let references = References::new(&[Reference { versions: vec![(Timestamp(0), version)] }]);
+    let make = || -> Box<dyn crate::operator::Operator> {
+        Box::new(Lookup::new(&op, references.table(0), Plants::none()))
+    };
+    let rows = vec![(5, vec![Value::Int(1), Value::Null, Value::Int(0)])];
+    let (found, failed) = run_every_way(&make, &[rows], &[vec![6]]);
+    let joined: Vec<(Value, Value)> =
+        found.iter().map(|(_, columns)| (columns[3].clone(), columns[5].clone())).collect();
+    let expected = [1.0, 5.0].map(|v| (Value::Int(1), Value::Float(v)));
+    assert_eq!((joined, failed), (expected.to_vec(), None));
 }
 
 fn setup(data: Reference) -> Setup {

@@ -111,7 +111,7 @@ fn stamp(
 }
 
 /// The payload with its declared members converted; none if one of them does not fit (choice C-TABLE).
-fn fitted(table: &[(Arc<str>, Type)], payload: &Arc<Record>) -> Option<Arc<Record>> {
+pub(crate) fn fitted(table: &[(Arc<str>, Type)], payload: &Arc<Record>) -> Option<Arc<Record>> {
     let mut members = payload.members().to_vec();
     for (name, to) in table {
         let exact = members.iter().position(|(member, _)| member == name);

@@ -14,6 +14,7 @@ use rewindow_query::{Record, Timestamp, Value};
 
 use crate::eval::{compare, evaluate, holds};
 use crate::fact::{Fact, Failures};
+use crate::ordering::fitted;
 
 pub(crate) fn reference(
     join: &ReferenceJoin,
@@ -39,8 +40,9 @@ fn in_force(reference: &Reference, timestamp: Timestamp) -> &[Arc<Record>] {
 fn partners(join: &ReferenceJoin, row: &Fact, version: &[Arc<Record>]) -> Result<Vec<Fact>, String> {
     let own = keys(join.equal.iter().map(|(left, _)| left), row)?;
     let mut keyed = Vec::new();
-    for record in version {
-        let columns = Fact::new(row.timestamp, columns(join, record));
+    // A row that does not fit CREATE TABLE is none (rule 1.8).
+    for record in version.iter().filter_map(|record| fitted(&join.table, record)) {
+        let columns = Fact::new(row.timestamp, columns(join, &record));
         keyed.push((keys(join.equal.iter().map(|(_, right)| right), &columns)?, columns));
     }
     let mut pairs = Vec::new();

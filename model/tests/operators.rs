@@ -238,6 +238,31 @@ fn rule_5_10_apply_takes_arrays_and_records_apart() {
     check(&plan(ApplyKind::Elements, false), vec![event(1, "a", record)], "1 failed");
 }
 
+/// Rule 1.8 of reference data, C-TABLE: what does not fit is left out, the rest is converted.
+/// The datetime is shown in seconds.
+#[test]
+fn c_table_fits_the_rows_of_reference_data() {
+    let text_of = "CREATE TABLE names (id bigint, seen datetime)
+        SELECT m.k, n.seen, n.more FROM m LEFT JOIN names n ON m.k = n.id";
+    let plan = rewindow_query::analyse(text_of, None).expect("it is a query");
+    let row = |id: Value, seen: &str, more: i64| {
+        let members =
+            vec![("id".into(), id), ("seen".into(), Value::text(seen)), ("more".into(), Value::Int(more))];
+        Arc::new(Record::new(members))
+    };
+    let rows = vec![
+        row(Value::Float(1.0), "2018-01-31", 1),
+        row(Value::Float(1.5), "2018-01-31", 2),
+        row(Value::Int(1), "soon", 3),
+        row(Value::text("1"), "2018-01-31", 4),
+        row(Value::Null, "2018-01-31", 5),
+    ];
+    let mut history = history(vec![event(9, 1, 1)]);
+    history.references = [Reference { versions: vec![(at(0), rows)] }].into();
+    let found = text(&answer(&plan, &tolerances(5, 0, Policy::Adjust), &[1], &history));
+    assert_eq!(found, "9 1 63652953600 1");
+}
+
 #[test]
 fn rule_8_7_the_version_in_force_is_joined() {
     let plan = |left_outer| {
@@ -246,7 +271,15 @@ fn rule_8_7_the_version_in_force_is_joined() {
         let equal = vec![(Expr::Column(K), Expr::Column(0))];
         let on = Predicate::Compare(CompareOp::Equal, Expr::Column(K), Expr::Column(4));
         let columns = vec!["id".into(), "name".into(), "".into()];
-        let join = ReferenceJoin { reference: 0, columns, left_outer, on, equal, left_columns: 4 };
+        let join = ReferenceJoin {
+            reference: 0,
+            table: Vec::new(),
+            columns,
+            left_outer,
+            on,
+            equal,
+            left_columns: 4,
+        };
         let joined =
             build.add(Op::ReferenceJoin(join), &[source], &["k", "v", "t", "p", "id", "name", "$row"]);
         build.select(joined, &[("k", Expr::Column(K)), ("name", Expr::Column(5)), ("row", Expr::Column(6))]);

@@ -379,6 +379,9 @@ pub enum ApplyKind {
 pub struct ReferenceJoin {
     /// Index into [`Plan::references`].
     pub reference: usize,
+    /// CREATE TABLE of the reference data: a row with a value that does not fit is left out, as an event of a
+    /// stream is (rule 1.8). Empty without one.
+    pub table: Vec<(Arc<str>, Type)>,
     /// Members of a reference row that become columns; the empty name is the whole row as a record.
     pub columns: Vec<Arc<str>>,
     /// LEFT OUTER JOIN.

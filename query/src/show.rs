@@ -13,7 +13,7 @@ use crate::plan::{
     Aggregate, AggregateCall, ApplyKind, Item, Match, MatchTerm, Op, Pattern, Plan, SourceColumn, Window,
 };
 use crate::time::{Span, span_to_clock};
-use crate::value::Value;
+use crate::value::{Type, Value};
 
 /// Writes columns by their names, or canonically as `#3`.
 #[derive(Clone, Copy)]
@@ -98,13 +98,7 @@ impl Display for Show<'_, Op> {
             Op::Source(source) => {
                 let columns = source.columns.iter().map(|c| self.with(c));
                 write!(f, " [{}]", List(columns))?;
-                if !source.table.is_empty() {
-                    let declared = source.table.iter().map(|(name, ty)| match self.names {
-                        Some(_) => format!("{name} {}", ty.name()),
-                        None => format!("{} {}", quoted(name), ty.name()),
-                    });
-                    write!(f, " table [{}]", List(declared))?;
-                }
+                self.table(f, &source.table)?;
                 source.timestamp_by.iter().try_for_each(|by| write!(f, " timestamp by {}", self.with(by)))?;
                 if !source.over.is_empty() {
                     write!(f, " over [{}]", List(source.over.iter().map(|e| self.with(e))))?;
@@ -169,11 +163,27 @@ impl Display for Show<'_, Op> {
                     (name, Some(_)) => name.to_owned(),
                     (name, None) => quoted(name),
                 });
-                write!(f, "{kind} [{}] on {}", List(columns), self.with(&join.on))
+                write!(f, "{kind} [{}]", List(columns))?;
+                self.table(f, &join.table)?;
+                write!(f, " on {}", self.with(&join.on))
             }
             Op::Match(pattern) => self.with(pattern).fmt(f),
             Op::Union => Ok(()),
         }
+    }
+}
+
+impl Show<'_, Op> {
+    /// CREATE TABLE of an input, if it has one.
+    fn table(&self, f: &mut fmt::Formatter<'_>, table: &[(Arc<str>, Type)]) -> fmt::Result {
+        if table.is_empty() {
+            return Ok(());
+        }
+        let declared = table.iter().map(|(name, ty)| match self.names {
+            Some(_) => format!("{name} {}", ty.name()),
+            None => format!("{} {}", quoted(name), ty.name()),
+        });
+        write!(f, " table [{}]", List(declared))
     }
 }
 

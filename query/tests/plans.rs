@@ -411,3 +411,17 @@ fn a_key_is_found_in_any_case() {
          output <- 2",
     );
 }
+
+/// Rule 1.8, C-TABLE; a declared column needs no alias in a join.
+#[test]
+fn reference_data_is_declared_like_a_stream() {
+    check(
+        "CREATE TABLE rules (k bigint, high float)
+         SELECT a.v FROM A a JOIN rules r ON a.k = r.k WHERE a.v > high",
+        "0 ordering A [k, v]
+         1 reference rules [k, high] table [k bigint, high float] on a.k = r.k <- 0
+         2 filter a.v > r.high <- 1
+         3 project v = a.v <- 2
+         output <- 3",
+    );
+}

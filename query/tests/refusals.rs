@@ -101,9 +101,9 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     ("unsupported", "DISTINCT", "SELECT DISTINCT a FROM Meter"),
     ("unsupported", "(", "SELECT a FROM (SELECT a FROM Meter)"),
     (
-        "unsupported",
-        "rules",
-        "CREATE TABLE rules (k bigint); SELECT a FROM Meter JOIN rules ON rules.k = Meter.k",
+        "type-mismatch",
+        "rules.k",
+        "CREATE TABLE rules (k record); SELECT ABS(rules.k) FROM Meter JOIN rules ON rules.a = Meter.a",
     ),
     ("unbounded-join", "JOIN Gate g ON m.k = g.k", "SELECT m.k FROM Meter m JOIN Gate g ON m.k = g.k"),
     ("syntax", "CREATE", "SELECT a FROM Meter CREATE TABLE Meter (a bigint)"),

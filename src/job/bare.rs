@@ -82,7 +82,7 @@ impl Bare {
                 return Err(missing(&query.path, "reference data", "--reference", name));
             };
             let table = ReferenceFile::fixed(name.clone(), path.clone());
-            loaded.push(table.load(Path::new(""), &mut budget, &mut log.remarks)?);
+            loaded.push(table.load(Path::new(""), plan, &mut budget, &mut log.remarks)?);
         }
         let entries = Arc::unwrap_or_clone(log.history).entries;
         log.history = Arc::new(History { entries, references: loaded.into() });

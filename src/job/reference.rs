@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rewindow_query::event::Reference;
-use rewindow_query::{Record, Timestamp};
+use rewindow_query::{Plan, Record, Timestamp, Type};
 use serde::Deserialize;
 
 use super::log::Remark;
@@ -69,18 +69,21 @@ impl ReferenceFile {
         self.delimiter.as_deref().and_then(delimiter_flaw)
     }
 
-    /// Reads the files. A row that cannot be read is left out, with a remark.
+    /// Reads the files. A row that cannot be read is left out, with a remark. `plan` says what the columns of
+    /// CSV are (C-CSV).
     pub(super) fn load(
         &self,
         folder: &Path,
+        plan: &Plan,
         budget: &mut Budget,
         remarks: &mut Vec<Remark>,
     ) -> Result<Reference, Problem> {
         let fixed = self.path.iter().map(|path| (Timestamp(0), path));
         let all = fixed.chain(self.versions.iter().map(|version| (version.from, &version.path)));
+        let table = super::table_of_reference(plan, &self.name);
         let mut versions = Vec::new();
         for (from, path) in all {
-            versions.push((from, self.rows(&folder.join(path), budget, remarks)?));
+            versions.push((from, self.rows(&folder.join(path), table, budget, remarks)?));
         }
         Ok(Reference { versions })
     }
@@ -88,6 +91,7 @@ impl ReferenceFile {
     fn rows(
         &self,
         path: &Path,
+        table: &[(Arc<str>, Type)],
         budget: &mut Budget,
         remarks: &mut Vec<Remark>,
     ) -> Result<Vec<Arc<Record>>, Problem> {
@@ -95,7 +99,7 @@ impl ReferenceFile {
         let delimiter = self.delimiter.as_ref().and_then(|text| text.bytes().next());
         let what = format!("reference data `{}`", self.name);
         let mut rows = Vec::new();
-        let source = read::Source { path, format, delimiter, what: &what, table: &[] };
+        let source = read::Source { path, format, delimiter, what: &what, table };
         read::read(&source, budget, &mut |number, found| {
             match found {
                 Ok(row) => rows.push(Arc::new(row)),

@@ -77,7 +77,8 @@ impl Scope<'_> {
             unreachable!("the caller has added reference data");
         };
         let (left_outer, columns, left_columns) = (clause.left_outer, Vec::new(), 0);
-        let join = ReferenceJoin { reference, columns, left_outer, on, equal, left_columns };
+        let table = self.build.table_of_reference(reference).to_vec();
+        let join = ReferenceJoin { reference, table, columns, left_outer, on, equal, left_columns };
         self.joins.push(Joined { what: Beside::Reference(join), place: clause.place.clone() });
         Ok(())
     }

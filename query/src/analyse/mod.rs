@@ -24,7 +24,7 @@ mod window;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::codes::{self, fail, unsupported};
+use crate::codes::{self, fail};
 use crate::error::QueryError;
 use crate::expr::Expr;
 use crate::functions::Functions;
@@ -209,8 +209,9 @@ impl Builder {
             outputs.push(Output { name: name.into(), node: relation.node });
         }
         for table in std::mem::take(&mut self.tables) {
-            if !self.inputs.iter().any(|input| input.name.eq_ignore_ascii_case(&table.name.text)) {
-                self.warn(format!("CREATE TABLE {}: nothing reads a stream of this name", table.name.text));
+            let mut named = self.inputs.iter().chain(&self.references);
+            if !named.any(|input| input.name.eq_ignore_ascii_case(&table.name.text)) {
+                self.warn(format!("CREATE TABLE {}: nothing reads an input of this name", table.name.text));
             }
         }
         Ok((outputs, parallel))
@@ -244,7 +245,15 @@ impl Builder {
 
     /// The columns CREATE TABLE declares of a stream; none without one.
     fn table_of(&self, input: usize) -> &[(Arc<str>, Type)] {
-        let name = &self.inputs[input].name;
+        self.declared_as(&self.inputs[input].name)
+    }
+
+    /// The columns CREATE TABLE declares of reference data; none without one.
+    fn table_of_reference(&self, reference: usize) -> &[(Arc<str>, Type)] {
+        self.declared_as(&self.references[reference].name)
+    }
+
+    fn declared_as(&self, name: &str) -> &[(Arc<str>, Type)] {
         let found = self.tables.iter().find(|table| table.name.text.eq_ignore_ascii_case(name));
         found.map_or(&[], |table| &table.columns)
     }
@@ -363,10 +372,6 @@ impl Builder {
 
     /// The index of reference data; a new one is added where none is declared.
     fn reference(&mut self, name: &Name) -> Result<usize, QueryError> {
-        if self.tables.iter().any(|table| table.name.text.eq_ignore_ascii_case(&name.text)) {
-            let error = unsupported("CREATE TABLE of reference data", "1.8", &name.place);
-            return Err(error.help("leave it out, and convert with CAST where a type matters"));
-        }
         let found = self.references.iter().position(|r| r.name.eq_ignore_ascii_case(&name.text));
         if let Some(reference) = found {
             return Ok(reference);

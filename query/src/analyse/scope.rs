@@ -385,10 +385,13 @@ impl<'a> Scope<'a> {
         if self.sides.len() == 1 {
             return Ok(0);
         }
+        let named =
+            |table: &[(Arc<str>, Type)]| table.iter().any(|(c, _)| c.eq_ignore_ascii_case(&name.text));
         let has = |side: &Side| match &side.rows {
             Rows::Step { relation, .. } => find(relation, &name.text).is_some(),
             Rows::Apply { names, .. } => names.iter().any(|n| n.eq_ignore_ascii_case(&name.text)),
-            Rows::Stream { .. } | Rows::Reference { .. } => false,
+            Rows::Stream { input, .. } => named(self.build.table_of(*input)),
+            Rows::Reference { reference, .. } => named(self.build.table_of_reference(*reference)),
         };
         let open = |side: &Side| match &side.rows {
             Rows::Stream { .. } | Rows::Reference { .. } => true,
@@ -433,8 +436,9 @@ impl<'a> Scope<'a> {
                 return Ok(Typed { expr: Expr::Column(symbol), ty });
             }
             Rows::Reference { .. } => {
+                let ty = self.declared_type(side, &name.text);
                 let symbol = self.reference_column(side, &name.text)?;
-                return Ok(Typed { expr: Expr::Column(symbol), ty: None });
+                return Ok(Typed { expr: Expr::Column(symbol), ty });
             }
             Rows::Apply { names, symbols } => {
                 let ty = if names[0] == "ArrayIndex" { Type::Bigint } else { Type::Text };
@@ -473,8 +477,11 @@ impl<'a> Scope<'a> {
 
     /// The type CREATE TABLE gives a column, if it names it (rule 1.8).
     fn declared_type(&self, side: usize, name: &str) -> Ty {
-        let Rows::Stream { input, .. } = &self.sides[side].rows else { return None };
-        let table = self.build.table_of(*input);
+        let table = match &self.sides[side].rows {
+            Rows::Stream { input, .. } => self.build.table_of(*input),
+            Rows::Reference { reference, .. } => self.build.table_of_reference(*reference),
+            Rows::Step { .. } | Rows::Apply { .. } => return None,
+        };
         let exact = table.iter().find(|(column, _)| **column == *name);
         let found = exact.or_else(|| table.iter().find(|(column, _)| column.eq_ignore_ascii_case(name)));
         found.map(|(_, ty)| *ty)
