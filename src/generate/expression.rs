@@ -306,6 +306,9 @@ impl Writer<'_> {
             let otherwise = self.operand(want, depth);
             text.push_str(&format!(" ELSE {}", otherwise.text));
             types.push(otherwise.ty);
+        } else {
+            text.push_str(" ELSE NULL");
+            types.push(None);
         }
         let ty = types[0].filter(|ty| types.iter().all(|other| *other == Some(*ty)));
         Written { text: format!("{text} END"), ty, usual: want }
