@@ -220,6 +220,11 @@ pub fn judge(test: &Test, effort: Effort) -> Verdict {
         let known = before.as_ref().filter(|(last, _)| *last == played).map(|(_, known)| known.clone());
         let differences = known.unwrap_or_else(|| compare::compare(test, &plan, &fed, &played));
         before = Some((played, differences.clone()));
+        // Why a job fails is said in each room's own words; that it fails there is what they agree on.
+        let differences = match findings.first() {
+            Some(first) if fail_alike(&first.differences, &differences) => first.differences.clone(),
+            _ => differences,
+        };
         alike &= match findings.first() {
             // A job that is started reads less, so it may drop less.
             Some(first) if way == Way::Started => differences.iter().all(|d| first.differences.contains(d)),
@@ -236,6 +241,11 @@ pub fn judge(test: &Test, effort: Effort) -> Verdict {
         }
     });
     if findings.is_empty() { Verdict::Passed } else { Verdict::Differs { findings, alike } }
+}
+
+/// Whether both are a failure at the same time.
+fn fail_alike(one: &[Difference], other: &[Difference]) -> bool {
+    matches!((one, other), ([Difference::Fails { at, .. }], [Difference::Fails { at: then, .. }]) if at == then)
 }
 
 fn refusal(error: &QueryError, code: Option<&str>) -> Verdict {

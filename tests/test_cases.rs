@@ -51,6 +51,13 @@ fn said(case: &Json) -> String {
 }
 
 #[test]
+fn a_job_that_fails_in_both_rooms_at_one_time_is_no_bug_of_ours() {
+    let said = said(&with(&json!({ "query": "SELECT ROUND(k, 1) AS n FROM Feed TIMESTAMP BY at" })));
+    assert!(said.contains("agree with each other") && said.contains("the job fails at"), "{said}");
+    assert_eq!(said.matches("the job fails").count(), 1, "the words of one room are enough: {said}");
+}
+
+#[test]
 fn every_member_of_a_case_is_heeded() {
     let feed = |rows: Json| json!({ "Feed": rows });
     let (one, ten) = ("2024-03-05T00:00:01Z", "2024-03-05T00:00:10Z");
