@@ -1,8 +1,8 @@
-//! The worked examples of `tests/conformance`, through the model and through the engine: whole, cut anywhere, and
-//! over a checkpoint at every place.
+//! The worked examples of `tests/conformance` and `tests/conformance-own`, through the model and through the
+//! engine: whole, cut anywhere, and over a checkpoint at every place.
 //!
 //! What no other suite would catch: a rule that model and engine read alike, and wrongly. The expected rows are
-//! the reference's own. `rewindow test tests/conformance` runs the same files through the same reader and judge,
+//! the reference's own, or worked out by hand from its rules. `rewindow test tests/conformance` runs the same files through the same reader and judge,
 //! with fewer places to save.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
@@ -18,11 +18,16 @@ use serde_json::{Map, Value as Json};
 /// Cut six times anew, and saved after every entry.
 const EFFORT: Effort = Effort { seed: 0, cuts: 6, saves: usize::MAX };
 
+/// The reference's own cases.
 fn tests() -> Vec<Test> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
+    tests_in("tests/conformance", 106)
+}
+
+fn tests_in(folder: &str, least: usize) -> Vec<Test> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder);
     let found = find(&[folder]).unwrap();
     assert_eq!((found.problems, found.passed_over), (vec![], vec![]), "every file is a case");
-    assert!(found.tests.len() >= 106, "cases are never deleted");
+    assert!(found.tests.len() >= least, "cases are never deleted");
     found.tests
 }
 
@@ -32,7 +37,16 @@ fn holds(test: &Test) -> bool {
 
 #[test]
 fn worked_examples_come_out_as_published() {
-    let tests = tests();
+    all_hold(&tests());
+}
+
+/// Worked out by hand from the rules and from the pages' examples.
+#[test]
+fn cases_of_our_own_come_out_as_worked_out() {
+    all_hold(&tests_in("tests/conformance-own", 242));
+}
+
+fn all_hold(tests: &[Test]) {
     let failure = |test: &Test| Some(format!("{}\n{}", test.name, show::failure(&judge(test, EFFORT))?.1));
     let wrong: Vec<String> = tests.iter().filter_map(failure).collect();
     assert!(wrong.is_empty(), "{} of {} do not hold:\n{}", wrong.len(), tests.len(), wrong.join("\n"));

@@ -22,17 +22,15 @@ fn variable(name: &str, define: Predicate, terms: Vec<MatchTerm>) -> Variable {
     Variable { name: name.into(), define, terms }
 }
 
-/// A: x >= 1. B: x > Last(A.x) or no A yet. C: x >= Max(C.x), or no C yet and x >= Min(A.x).
+/// A: x >= 1. B: x > Last(A.x) or no A yet. C: x >= Max(C.x), its own included, and x >= Min(A.x) or no A.
 fn match_of(pattern: Pattern, limit: i64) -> plan::Match {
     let x = || column(1);
     let a = compare(CompareOp::GreaterOrEqual, column(0), Expr::Literal(Value::Int(1)));
     let or = |parts| Predicate::Or(parts);
     let b = or(vec![compare(CompareOp::Greater, column(0), column(1)), Predicate::IsNull(column(1))]);
-    let first = Predicate::And(vec![
-        Predicate::IsNull(column(1)),
-        compare(CompareOp::GreaterOrEqual, column(0), column(2)),
-    ]);
-    let c = or(vec![compare(CompareOp::GreaterOrEqual, column(0), column(1)), first]);
+    let above =
+        or(vec![Predicate::IsNull(column(2)), compare(CompareOp::GreaterOrEqual, column(0), column(2))]);
+    let c = Predicate::And(vec![compare(CompareOp::GreaterOrEqual, column(0), column(1)), above]);
     let current = || MatchTerm::Current(x());
     let measure = |name: &str, term| (Arc::from(name), MatchExpr { expr: column(0), terms: vec![term] });
     plan::Match {
@@ -75,10 +73,11 @@ impl Way<'_> {
         match variable {
             0 => *x >= Value::Int(1),
             1 => self.of(0).last().is_none_or(|last| last.is_null() || (both(x, last) && x > last)),
-            _ => match self.some(2).into_iter().max() {
-                Some(greatest) => *x >= greatest,
-                None => self.some(0).into_iter().min().is_some_and(|least| *x >= least),
-            },
+            _ => {
+                let greatest = self.some(2).into_iter().max();
+                let least = self.some(0).into_iter().min();
+                !x.is_null() && greatest.is_none_or(|it| *x >= it) && least.is_none_or(|it| *x >= it)
+            }
         }
     }
 

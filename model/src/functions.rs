@@ -85,7 +85,7 @@ pub(crate) fn call(function: Function, arguments: &[Value]) -> Result<Value, Str
         Function::NChar => texts::nchar(number_at(0)?),
         Function::Unicode => texts::unicode(&text(first)?),
         Function::RegexMatch => texts::regex_match(&text(first)?, &text_at(1)?),
-        Function::JsonParse => texts::json_parse(&text(first)?),
+        Function::JsonParse => texts::json_parse(first),
         Function::GetRecordPropertyValue => records::property(first, &text_at(1)?)?,
         Function::GetArrayElement => records::element(first, number_at(1)?)?,
         Function::GetArrayLength => records::length(first)?,

@@ -189,7 +189,11 @@ fn from_geo_json(record: &Record) -> Option<Geometry> {
         "LineString" => Geometry::LineString(line(coordinates)?),
         "Polygon" => {
             let Value::Array(rings) = coordinates else { return None };
-            let rings: Option<Vec<LineString>> = rings.iter().map(line).collect();
+            // Positions instead of rings are the one ring there is (choice C-GEO).
+            let rings: Option<Vec<LineString>> = match line(coordinates) {
+                Some(ring) => Some(vec![ring]),
+                None => rings.iter().map(line).collect(),
+            };
             let mut rings = rings?.into_iter();
             Geometry::Polygon(Polygon::new(rings.next()?, rings.collect()))
         }

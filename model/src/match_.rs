@@ -162,10 +162,11 @@ fn test(
         return Err(Failure { at: events[0].timestamp, message });
     }
     *tests += 1;
-    let Some(variable) = variable.map(|variable| &matching.variables[variable]) else { return Ok(true) };
+    let Some(variable) = variable else { return Ok(true) };
+    let define = &matching.variables[variable];
     let defined = || {
-        let read = terms(matching, &variable.terms, events, taken, Some(event))?;
-        holds(&variable.define, &Fact::new(event.timestamp, read))
+        let read = terms(matching, &define.terms, events, taken, Some((variable, event)))?;
+        holds(&define.define, &Fact::new(event.timestamp, read))
     };
     defined().map_err(|message| Failure { at: event.timestamp, message })
 }

@@ -104,8 +104,12 @@ fn characters(text: &str) -> i64 {
 
 /// STUFF: `insert` in the place of `length` characters from `start` on.
 pub(crate) fn stuff(text: &str, start: i64, length: i64, insert: &str) -> Result<Value, String> {
-    if start < 1 || start > characters(text) || length < 0 {
-        return Ok(Value::Null);
+    if length < 0 {
+        return Err(format!("STUFF of {length} characters"));
+    }
+    let start = start.max(1);
+    if start > characters(text) {
+        return Ok(Value::text(""));
     }
     let before = text.chars().take(size(start - 1)).collect();
     let behind = text.chars().skip(size((start - 1).saturating_add(length))).collect();
@@ -160,6 +164,7 @@ pub(crate) fn concat_ws(separator: &str, texts: &[String]) -> Result<Value, Stri
 }
 
 /// JSON_PARSE: a record or NULL.
-pub(crate) fn json_parse(text: &str) -> Value {
+pub(crate) fn json_parse(value: &Value) -> Value {
+    let Value::Text(text) = value else { return Value::Null };
     read_event(text).map_or(Value::Null, |record| Value::Record(Arc::new(record)))
 }

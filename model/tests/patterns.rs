@@ -86,15 +86,19 @@ fn rule_9_2_all_events_lie_within_the_limit() {
 }
 
 #[test]
-fn rule_9_4_definitions_see_the_events_before() {
-    // UP AS UP.v > Last(UP.v) OR Last(UP.v) IS NULL
+fn rule_9_4_definitions_see_the_events_so_far_and_their_own() {
+    // UP AS UP.v >= Max(UP.v) AND Last(UP.v) < 9
     let up = Variable {
         name: "UP".into(),
-        define: Predicate::Or(vec![
-            Predicate::IsNull(Expr::Column(1)),
-            Predicate::Compare(CompareOp::Greater, Expr::Column(0), Expr::Column(1)),
+        define: Predicate::And(vec![
+            Predicate::Compare(CompareOp::GreaterOrEqual, Expr::Column(0), Expr::Column(1)),
+            Predicate::Compare(CompareOp::Less, Expr::Column(2), Expr::Literal(Value::Int(9))),
         ]),
-        terms: vec![MatchTerm::Current(Expr::Column(V)), MatchTerm::Last(0, Expr::Column(V))],
+        terms: vec![
+            MatchTerm::Current(Expr::Column(V)),
+            MatchTerm::Max(0, Expr::Column(V)),
+            MatchTerm::Last(0, Expr::Column(V)),
+        ],
     };
     let x = || Expr::Column(V);
     let measures = vec![

@@ -178,7 +178,14 @@ fn from_record(name: &str, record: &Record) -> Result<Geometry, String> {
             "Point" => Ok(Point(coord(coordinates)?).into()),
             "LineString" => build(name, kind, vec![line(coordinates)?]),
             "Polygon" => {
-                let rings: Result<Vec<_>, String> = items(coordinates)?.iter().map(line).collect();
+                let parts = items(coordinates)?;
+                let is_number = |part: &Value| matches!(part, Value::Int(_) | Value::Float(_));
+                let is_position = |part: &Value| matches!(part, Value::Array(items) if items.first().is_some_and(is_number));
+                // The pages write a single ring without its own brackets (choice C-GEO).
+                if parts.first().is_some_and(is_position) {
+                    return build(name, kind, vec![line(coordinates)?]);
+                }
+                let rings: Result<Vec<_>, String> = parts.iter().map(line).collect();
                 build(name, kind, rings?)
             }
             _ => Err(bad()),

@@ -174,10 +174,14 @@ fn substring(text: &str, start: i64, length: i64) -> Value {
 }
 
 fn stuff(text: &str, start: i64, length: i64, insert: &str) -> Result<Value, String> {
-    if start < 1 || length < 0 || byte_of(text, start - 1) == text.len() {
-        return Ok(Value::Null);
+    if length < 0 {
+        return Err(format!("STUFF: the length is {length}"));
     }
-    let (from, to) = (byte_of(text, start - 1), byte_of(text, (start - 1).saturating_add(length)));
+    let skipped = start.max(1) - 1;
+    let (from, to) = (byte_of(text, skipped), byte_of(text, skipped.saturating_add(length)));
+    if from == text.len() {
+        return Ok(Value::text(""));
+    }
     join("STUFF", "", &[text[..from].into(), insert.into(), text[to..].into()])
 }
 

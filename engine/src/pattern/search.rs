@@ -141,7 +141,15 @@ impl Search {
         }
         self.tests += 1;
         if let Some(variable) = variable {
-            let folded = |fold: usize| self.folds[fold].last().map_or(Some(Value::Null), |(_, v)| v.clone());
+            // Of the variable itself the event being tested is the last one (rule 9.4).
+            let folded = |fold: usize| {
+                let (kind, of, expr) = machine.terms.folds[fold];
+                let so_far = self.folds[fold].last().map(|(_, value)| value.clone());
+                match of == variable {
+                    true => kind.add(so_far, &event.values[expr]),
+                    false => so_far.unwrap_or(Some(Value::Null)),
+                }
+            };
             let held = machine.terms.test(variable, event, &self.path, folded);
             if !held.map_err(|message| (event.at, message))? {
                 return Ok(false);

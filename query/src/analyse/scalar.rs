@@ -73,7 +73,7 @@ impl Scope<'_> {
             }
             Kind::Binary(op, a, b) => self.binary(*op, a, b, ast, clause),
             Kind::Case { operand, branches, otherwise } => {
-                self.case(operand.as_deref(), branches, otherwise.as_deref(), clause)
+                self.case(operand.as_deref(), branches, otherwise, clause)
             }
             Kind::Cast { expr, to, to_place, lenient } => self.cast(expr, to, to_place, *lenient, clause),
             Kind::Call(call) => self.call(call, ast, clause),
@@ -179,7 +179,7 @@ impl Scope<'_> {
         &mut self,
         operand: Option<&Ast>,
         branches: &[(Ast, Ast)],
-        otherwise: Option<&Ast>,
+        otherwise: &Ast,
         clause: Clause,
     ) -> Result<Typed, QueryError> {
         let operand = match operand {
@@ -202,16 +202,10 @@ impl Scope<'_> {
             types.push(then.ty);
             result.push((condition, then.expr));
         }
-        let otherwise = match otherwise {
-            Some(otherwise) => {
-                let typed = self.value(otherwise, clause)?;
-                types.push(typed.ty);
-                typed.expr
-            }
-            None => Expr::Literal(Value::Null),
-        };
+        let otherwise = self.value(otherwise, clause)?;
+        types.push(otherwise.ty);
         let ty = types[0].filter(|ty| types.iter().all(|other| *other == Some(*ty)));
-        Ok(Typed { expr: Expr::Case(result, Box::new(otherwise)), ty })
+        Ok(Typed { expr: Expr::Case(result, Box::new(otherwise.expr)), ty })
     }
 
     fn cast(

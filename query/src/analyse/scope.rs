@@ -354,7 +354,10 @@ impl<'a> Scope<'a> {
 
     /// Whether the SELECT list or a TIMESTAMP BY reads a column of that name.
     fn reads(&self, name: &str) -> bool {
+        let joined = self.sides.len() > 1;
         let mut test = |ast: &Ast| match &ast.kind {
+            // Nobody can say whose column it would be, so it is no evidence of one.
+            Kind::Path(path) if joined && path.len() == 1 && path[0].quote == Quote::Double => false,
             Kind::Path(path) => {
                 let qualified = path.len() > 1 && self.side_named(&path[0].text).is_some();
                 path[usize::from(qualified)].text.eq_ignore_ascii_case(name)

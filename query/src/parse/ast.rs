@@ -187,7 +187,7 @@ pub(crate) enum Kind {
     Case {
         operand: Option<Box<Ast>>,
         branches: Vec<(Ast, Ast)>,
-        otherwise: Option<Box<Ast>>,
+        otherwise: Box<Ast>,
     },
     Cast {
         expr: Box<Ast>,
@@ -281,7 +281,7 @@ impl Kind {
                     see(when);
                     see(then);
                 }
-                otherwise.iter().for_each(|e| see(e));
+                see(otherwise);
             }
             Kind::Call(call) => {
                 call.args.iter().for_each(&mut *see);

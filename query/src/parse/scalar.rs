@@ -267,7 +267,11 @@ impl Cursor {
         if branches.is_empty() {
             return Err(self.expected("WHEN"));
         }
-        let otherwise = if self.eat("else") { Some(Box::new(self.expression()?)) } else { None };
+        if self.is("end") {
+            return Err(self.expected("ELSE").help("CASE needs an ELSE (rule 5.9): write ELSE NULL"));
+        }
+        self.expect("ELSE")?;
+        let otherwise = Box::new(self.expression()?);
         self.expect("END")?;
         Ast::new(Kind::Case { operand, branches, otherwise }, self.since(start))
     }
