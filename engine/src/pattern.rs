@@ -148,6 +148,11 @@ impl Match {
     fn search(&mut self, slot: u32, place: u64, until: i64) {
         let line = &mut self.lines[slot as usize];
         let Some(search) = line.searches.get_mut(&place) else { return };
+        // What begins at or behind a failure gives no row, and fails no earlier.
+        if self.failed.as_ref().is_some_and(|(at, _)| search.at >= *at) {
+            line.searches.remove(&place);
+            return;
+        }
         let found = search.run(&self.machine, &line.events, line.first, until);
         if matches!(found, Found::Waits) {
             return;

@@ -15,7 +15,7 @@ use rewindow::text::{WIDTH, count, number, wrap};
 use rewindow_engine::instance::Produced;
 use rewindow_engine::{References, Setup};
 use rewindow_query::plan::{Group, Node, Op, Window};
-use rewindow_query::{Dropped, Entry, Failure, Ordering, Plan, Row, Shard, Timestamp, json};
+use rewindow_query::{Dropped, Entry, Failure, Ordering, Plan, Row, Shard, Timestamp, Value, json};
 use rewindow_world::language::Language;
 use serde_json::{Map, Value as Json};
 
@@ -52,11 +52,13 @@ struct Material {
 }
 
 /// Most entries handed over at once; where they are cut does not matter.
-const BATCH: usize = 4_096;
+const BATCH: usize = 256;
 /// Rows of one batch above which the next one is smaller, so that a bound is met soon after it is passed.
 const ROWS_OF_BATCH: usize = 1 << 16;
 /// Most rows of a run: they are sorted, so they are held.
 const ROWS_MAX: usize = 5_000_000;
+/// Most bytes of what is in them, about.
+const BYTES_MAX: usize = 1 << 30;
 /// Most places of events in hopping windows: all may be open at once.
 const PLACES_MAX: i64 = 10_000_000;
 /// Dropped events named by place before they are only counted.
@@ -71,7 +73,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     };
     screen::remarks(&job.log.remarks);
     check_places(&job)?;
-    let Ran { mut rows, dropped, failure } = play(&job)?;
+    let Ran { mut rows, dropped, failure, .. } = play(&job)?;
     if let Some(failure) = &failure {
         rows.retain(|row| row.timestamp < failure.at);
     }
@@ -177,6 +179,25 @@ struct Ran {
     rows: Vec<Row>,
     dropped: Vec<Dropped>,
     failure: Option<Failure>,
+    /// Of the rows, about.
+    bytes: usize,
+}
+
+impl Ran {
+    /// Whether it is more than can be held.
+    fn is_full(&self) -> bool {
+        self.rows.len() > ROWS_MAX || self.bytes > BYTES_MAX
+    }
+}
+
+/// What a value takes, about.
+fn bytes(value: &Value) -> usize {
+    match value {
+        Value::Text(text) => text.len(),
+        Value::Array(items) => items.iter().map(bytes).sum(),
+        Value::Record(record) => record.members().iter().map(|(_, value)| bytes(value)).sum(),
+        _ => size_of::<Value>(),
+    }
 }
 
 /// Feeds every shard its entries in order of arrival, as a job that nothing happens to.
@@ -184,15 +205,16 @@ fn play(job: &Material) -> Result<Ran, Problem> {
     let plan = Arc::new(job.query.plan.clone());
     let mut entries: Vec<&Entry> = job.log.history.entries.iter().collect();
     entries.sort_by_key(|e| (e.arrival, e.input, e.partition, e.offset));
-    let mut ran = Ran { rows: Vec::new(), dropped: Vec::new(), failure: None };
+    let mut ran = Ran { rows: Vec::new(), dropped: Vec::new(), failure: None, bytes: 0 };
     let references = Arc::new(References::new(&job.log.history.references));
     for shard in plan.shards(&job.partitions) {
         if let Err(failure) = play_shard(&plan, shard, job, &references, &entries, &mut ran) {
             let first = ran.failure.take().filter(|known| known.at <= failure.at);
             ran.failure = Some(first.unwrap_or(failure));
         }
-        if ran.rows.len() > ROWS_MAX {
-            return Err(too_many(format!("the query gives more than {} rows", number(ROWS_MAX as u64))));
+        if ran.is_full() {
+            let (rows, bytes) = (number(ROWS_MAX as u64), BYTES_MAX >> 20);
+            return Err(too_many(format!("the query gives more than {rows} rows or {bytes} MiB of them")));
         }
     }
     ran.dropped.sort_unstable();
@@ -214,9 +236,10 @@ fn play_shard(
     let mut instance = setup.start(Timestamp::MIN);
     let mut keep = |produced: Produced| {
         let count = produced.rows.len();
+        ran.bytes += produced.rows.iter().map(|row| bytes(&Value::Record(row.record.clone()))).sum::<usize>();
         ran.rows.extend(produced.rows);
         ran.dropped.extend(produced.dropped);
-        (count, ran.rows.len() > ROWS_MAX)
+        (count, ran.is_full())
     };
     let mut own = entries.iter().filter(|e| reads.contains(&(e.input, e.partition))).peekable();
     let (mut batch, mut most): (Vec<Entry>, usize) = (Vec::new(), BATCH / 64);
