@@ -529,6 +529,7 @@ fn no_operator_is_left_out() {
         "lag",
         "last",
         "left join",
+        "left reference",
         "match",
         "ordering",
         "over",
