@@ -18,8 +18,8 @@ use super::numbers::bigint;
 /// Most characters of a text made of several, or of one several times (C-TEXT): else a few steps that double
 /// a text fill any memory.
 const CHARS_MAX: i64 = 1 << 20;
-/// Patterns of REGEXMATCH kept compiled.
-const PATTERNS_MAX: usize = 64;
+/// Patterns of REGEXMATCH kept compiled; one can take tens of megabytes.
+const PATTERNS_MAX: usize = 16;
 /// Bytes a compiled pattern may take, so that one with nested repetitions is refused soon (C-REGEX).
 const PATTERN_BYTES: usize = 10 << 20;
 
