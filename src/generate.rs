@@ -144,6 +144,7 @@ pub fn small_case(choices: &mut dyn Choices) -> Case {
     let extras = relation::extras(&query);
     let mut history = history::small(choices, &inputs, &ordering, &extras);
     history.references = references.iter().map(|_| history::reference(choices)).collect();
+    history.entries.truncate(entries_max(&plan));
     let deployment = Deployment {
         nodes: 1,
         checkpoint_interval: Span::seconds(5),
@@ -165,6 +166,24 @@ pub fn small_case(choices: &mut dyn Choices) -> Case {
         faults: Vec::new(),
     };
     schedule(&case, &Vary::all(&plan, &ordering), choices)
+}
+
+/// So many entries that no operator of a plan can make much more than 100,000 rows of them: where joins follow on
+/// joins, rows are counted in powers of the entries.
+fn entries_max(plan: &Plan) -> usize {
+    let mut powers: Vec<u32> = Vec::with_capacity(plan.nodes.len());
+    for node in &plan.nodes {
+        let inputs = node.inputs.iter().map(|&input| powers[input]);
+        powers.push(match &node.op {
+            Op::Source(_) => 1,
+            Op::Join(_) => inputs.sum(),
+            Op::Apply(_) | Op::ReferenceJoin(_) => inputs.max().unwrap_or(0) + 1,
+            _ => inputs.max().unwrap_or(0),
+        });
+    }
+    let power = powers.into_iter().max().unwrap_or(1);
+    let few = |entries: &u64| entries.checked_pow(power).is_some_and(|rows| rows <= 100_000);
+    (2..1_000).take_while(few).last().map_or(2, |entries| entries as usize)
 }
 
 fn ordering(choices: &mut dyn Choices) -> Ordering {
