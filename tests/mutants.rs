@@ -24,7 +24,7 @@ use std::sync::Arc;
 use support::{holds_in_the_world, truth};
 
 /// A plant must be found within so many cases.
-const CASES_MAX: u64 = 6_000;
+const CASES_MAX: u64 = 40_000;
 /// And its case be made so small.
 const EVENTS_MAX: usize = 8;
 const FAULTS_MAX: usize = 2;
