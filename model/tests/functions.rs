@@ -78,9 +78,9 @@ fn c_text_pieces() {
         (Stuff, r#"["abcdef", 3, 0, "XY"]"#, "\"abXYcdef\""),
         (Stuff, r#"["abcdef", 2, 3, "X"]"#, "\"aXef\""),
         (Stuff, r#"["abcdef", 6, 99, ""]"#, "\"abcde\""),
-        (Stuff, r#"["abcdef", 7, 1, "X"]"#, "null"),
-        (Stuff, r#"["abcdef", 0, 1, "X"]"#, "null"),
-        (Stuff, r#"["abcdef", 1, -1, "X"]"#, "null"),
+        (Stuff, r#"["abcdef", 7, 1, "X"]"#, "\"\""),
+        (Stuff, r#"["abcdef", 0, 1, "X"]"#, "\"Xbcdef\""),
+        (Stuff, r#"["abcdef", 1, -1, "X"]"#, "fails"),
     ]);
 }
 
