@@ -1,8 +1,9 @@
 //! The front door: generates cases, judges runs, shrinks and reports what broke.
 //!
 //! [`generate`] makes cases, [`trial`] runs and judges one, [`shrink`] makes a broken one small, [`report`]
-//! writes it down so that [`report::read`] gets it back; [`unit`] runs unit tests of queries. No operator logic lives here: what is right comes
-//! from `model`, what happened from `world`. Invariant: a verdict depends on the case and the subject alone.
+//! writes it down so that [`report::read`] gets it back; [`mod@unit`] runs unit tests of queries. No operator logic
+//! lives here: what is right comes from `model`, what happened from `world`. Invariant: a verdict depends on the case
+//! and the subject alone.
 
 pub mod budget;
 pub mod campaign;
