@@ -24,6 +24,8 @@ pub mod isfirst;
 pub mod join;
 pub mod lag;
 pub mod last;
+pub mod layout;
+pub mod link;
 pub mod listed;
 pub mod looking;
 pub mod operator;
@@ -48,6 +50,8 @@ pub mod user;
 
 pub use checkpoint::CheckpointError;
 pub use instance::{Instance, Produced};
+pub use layout::{Layout, Role, TaskSpec};
+pub use link::Packet;
 pub use plant::{Plant, Plants};
 pub use recovery::{OpenError, Opening};
 pub use reference::References;
