@@ -12,6 +12,7 @@ pub mod calls;
 pub mod checkpoint;
 pub mod codec;
 pub mod column;
+pub mod coordinator;
 pub mod eval;
 pub mod exact;
 pub mod extremes;
@@ -42,6 +43,7 @@ pub mod setup;
 pub mod sliding;
 pub mod slots;
 pub mod spread;
+pub mod store;
 pub mod substream;
 pub mod table;
 pub mod tumbling;
@@ -49,6 +51,7 @@ pub mod union;
 pub mod user;
 
 pub use checkpoint::CheckpointError;
+pub use coordinator::{Coordinator, Grant, GrantError, PublishError, Published};
 pub use instance::{Instance, Produced};
 pub use layout::{Layout, Role, TaskSpec};
 pub use link::Packet;
@@ -56,6 +59,7 @@ pub use plant::{Plant, Plants};
 pub use recovery::{OpenError, Opening};
 pub use reference::References;
 pub use setup::Setup;
+pub use store::{MemoryStore, Store, StoreError};
 
 #[cfg(test)]
 mod aggregates_tests;

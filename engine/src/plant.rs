@@ -58,10 +58,23 @@ pub enum Plant {
     SubstreamsForgotten,
     /// After a restore every row meets the newest reference data, not the version of its time.
     ReferenceNewest,
+    /// Whoever acted for a task before may go on doing so.
+    FencingAbsent,
+    /// A checkpoint is written over the one before.
+    PublishNotAtomic,
+    /// Older checkpoints are taken away before the next one is written.
+    CollectTooEarly,
+    /// Upstream forgets rows that were received, before a checkpoint has them.
+    ForgetBeforeCheckpoint,
+    /// A restart goes on in the epoch that ran.
+    EpochKept,
 }
 
-/// Every plant with its name and what it is.
-const TABLE: [(Plant, &str, &str); 24] = [
+/// A plant with its name and what it is.
+type Entry = (Plant, &'static str, &'static str);
+
+/// Every plant that shows in a shard that runs whole.
+const TABLE: &[Entry] = &[
     (
         Plant::CheckpointForgetsWatermark,
         "checkpoint-forgets-watermark",
@@ -128,14 +141,40 @@ const TABLE: [(Plant, &str, &str); 24] = [
     ),
 ];
 
+/// Every plant in what nodes do together: checkpoints published, tasks fenced, rows sent.
+const ACROSS: &[Entry] = &[
+    (Plant::FencingAbsent, "fencing-absent", "whoever acted for a task before may go on doing so"),
+    (Plant::PublishNotAtomic, "publish-not-atomic", "a checkpoint is written over the one before"),
+    (
+        Plant::CollectTooEarly,
+        "collect-too-early",
+        "checkpoints are taken away before the next one is written",
+    ),
+    (
+        Plant::ForgetBeforeCheckpoint,
+        "forget-before-checkpoint",
+        "upstream forgets rows that were received, before a checkpoint has them",
+    ),
+    (Plant::EpochKept, "epoch-kept", "a restart goes on in the epoch that ran"),
+];
+
 impl Plant {
-    /// All of them, in a fixed order.
+    /// All that show in a shard that runs whole, in a fixed order.
     pub fn all() -> impl Iterator<Item = Plant> {
         TABLE.iter().map(|(plant, _, _)| *plant)
     }
 
-    fn entry(self) -> &'static (Plant, &'static str, &'static str) {
-        TABLE.iter().find(|(plant, _, _)| *plant == self).expect("every plant is in the table")
+    /// All in what nodes do together, in a fixed order.
+    pub fn across() -> impl Iterator<Item = Plant> {
+        ACROSS.iter().map(|(plant, _, _)| *plant)
+    }
+
+    fn entries() -> impl Iterator<Item = &'static Entry> {
+        TABLE.iter().chain(ACROSS)
+    }
+
+    fn entry(self) -> &'static Entry {
+        Plant::entries().find(|(plant, _, _)| *plant == self).expect("every plant is in a table")
     }
 
     /// Its name, in words joined by hyphens.
@@ -157,7 +196,12 @@ impl Plant {
             | Plant::PendingRowsLost
             | Plant::RetentionGapSilent
             | Plant::RestartUsesCheckpoint
-            | Plant::IdlePartitionForgotten => return None,
+            | Plant::IdlePartitionForgotten
+            | Plant::FencingAbsent
+            | Plant::PublishNotAtomic
+            | Plant::CollectTooEarly
+            | Plant::ForgetBeforeCheckpoint
+            | Plant::EpochKept => return None,
             Plant::ReplayIgnoresEarlyLimit => "events stamped ahead of their arrival",
             Plant::ReplayTooShort => "an operator that looks back",
             Plant::TumblingWindowLost => "a tumbling window",
@@ -205,7 +249,7 @@ impl Plant {
 
     /// The plant of that name.
     pub fn parse(name: &str) -> Option<Plant> {
-        TABLE.iter().find(|(_, known, _)| *known == name).map(|(plant, _, _)| *plant)
+        Plant::entries().find(|(_, known, _)| *known == name).map(|(plant, _, _)| *plant)
     }
 }
 
@@ -248,9 +292,9 @@ mod tests {
 
     #[test]
     fn names_are_read_back_and_differ() {
-        let names: std::collections::BTreeSet<&str> = Plant::all().map(Plant::name).collect();
-        assert_eq!(names.len(), TABLE.len());
-        for plant in Plant::all() {
+        let names: std::collections::BTreeSet<&str> = Plant::entries().map(|(_, name, _)| *name).collect();
+        assert_eq!(names.len(), TABLE.len() + ACROSS.len());
+        for plant in Plant::all().chain(Plant::across()) {
             assert_eq!(Plant::parse(plant.name()), Some(plant));
         }
         assert_eq!(Plant::parse("nothing"), None);
