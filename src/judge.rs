@@ -129,6 +129,12 @@ pub enum Kind {
     Refused,
     /// A checkpoint was used that may not be (rules 13.2, 13.3), or that does not exist.
     CheckpointForbidden,
+    /// A checkpoint was there, might have been used, and was not.
+    CheckpointUnused,
+    /// A replay reads more than one lookback.
+    ReadTooFar,
+    /// A replay reads less than one lookback.
+    ReadTooLittle,
     /// The positions answered do not fit the checkpoint or the source.
     WrongPosition,
     /// A gap was announced where the guarantee is Identical.
@@ -174,6 +180,9 @@ impl Kind {
             Kind::Panicked => "panicked",
             Kind::Refused => "refused",
             Kind::CheckpointForbidden => "checkpoint-forbidden",
+            Kind::CheckpointUnused => "checkpoint-unused",
+            Kind::ReadTooFar => "read-too-far",
+            Kind::ReadTooLittle => "read-too-little",
             Kind::WrongPosition => "wrong-position",
             Kind::GapNeedless => "gap-needless",
             Kind::GapTooWide => "gap-too-wide",

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rewindow_model::guarantee::replay_from;
 use rewindow_query::time::SECOND;
 use rewindow_query::{
     Entry, Failure, History, Ordering, Outcome, Payload, Plan, Policy, Record, Recovered, Row, Shard, Span,
@@ -86,6 +87,10 @@ pub(crate) enum Wrong {
     AlwaysRestores,
     /// After a restore the next entry makes it panic.
     Panics,
+    /// A replay reads from the beginning.
+    ReadsAll,
+    /// A checkpoint is never used.
+    NeverRestores,
     /// Of its restores every second one is right, whatever the run.
     Drifts,
 }
@@ -135,8 +140,10 @@ impl Subject for Toy {
             panics: false,
             entries: Vec::new(),
         };
-        let may = matches!(opening.why, Why::AfterKill | Why::AfterUpgrade { readable: true })
-            || self.wrong == Wrong::AlwaysRestores;
+        let may = match opening.why {
+            Why::AfterKill | Why::AfterUpgrade { readable: true } => self.wrong != Wrong::NeverRestores,
+            _ => self.wrong == Wrong::AlwaysRestores,
+        };
         let mut positions: BTreeMap<(usize, u32), u64> =
             self.shards[shard].reads.iter().map(|&place| (place, 0)).collect();
         let outcome = match opening.checkpoint.filter(|_| may && opening.why != Why::Fresh) {
@@ -154,12 +161,19 @@ impl Subject for Toy {
                     Wrong::Drifts if self.restores.replace(self.restores.get() + 1) % 2 == 1 => {}
                     Wrong::Drifts => worker.entries.clear(),
                     Wrong::Panics => worker.panics = true,
-                    Wrong::Never | Wrong::AlwaysRestores => {}
+                    _ => {}
                 }
                 Outcome::FromCheckpoint
             }
             None if opening.why == Why::Fresh => Outcome::Fresh,
-            None => Outcome::Replayed { from: Timestamp::MIN },
+            None => {
+                let from = replay_from(&self.plan, &self.shards[shard], opening.output_from);
+                let from = if self.wrong == Wrong::ReadsAll { Timestamp::MIN } else { from };
+                for (&(input, partition), position) in &mut positions {
+                    *position = opening.log.first_since(input, partition, from);
+                }
+                Outcome::Replayed { from }
+            }
         };
         Ok((Box::new(worker), Recovered { outcome, positions, gaps: Vec::new() }))
     }

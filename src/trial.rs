@@ -90,6 +90,8 @@ pub fn shrink_trial(truth: &Truth, case: &Case, breach: &Breach, make: &Maker<'_
 mod tests {
     use super::*;
     use crate::toy::{self, Toy, Wrong};
+    use rewindow_query::Span;
+    use rewindow_world::case::{FaultKind, StartMode};
 
     #[test]
     fn two_runs_that_differ_are_named_by_the_first_step_that_does() {
@@ -108,6 +110,20 @@ mod tests {
         let shrunk = shrink_trial(&truth, &case, breach, &make, 2_000);
         assert_eq!((shrunk.breach.kind, shrunk.after.faults), (Kind::NotDeterministic, 1));
         assert!(shrunk.after.entries < 10, "{shrunk:?}");
+    }
+
+    #[test]
+    fn a_wrong_answer_is_found_though_every_row_is_right() {
+        let mut case = toy::case(1_000);
+        case.faults[2].kind = FaultKind::UserRestart { stopped: Span::ZERO, start: StartMode::Now };
+        let truth = Truth::of(&case).unwrap();
+        let kind = |wrong| {
+            let (_, verdict) = trial(&truth, &case, &Toy::new(&truth.plan, &case, wrong), false);
+            verdict.breach().map(|breach| breach.kind)
+        };
+        assert_eq!(kind(Wrong::Never), None);
+        assert_eq!(kind(Wrong::ReadsAll), Some(Kind::ReadTooFar));
+        assert_eq!(kind(Wrong::NeverRestores), Some(Kind::CheckpointUnused));
     }
 
     #[test]

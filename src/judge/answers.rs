@@ -4,9 +4,12 @@
 //! where every row is right (rule 13.3). Gaps are held against the guarantee, which is the model's.
 //! Invariant: what is forgiven later was announced here, and was unavoidable.
 
+use std::cmp::Ordering::{Equal, Greater, Less};
+
 use rewindow_model::guarantee::{self, Guarantee, Opened};
 use rewindow_query::{Gap, Outcome, Span, Timestamp};
 use rewindow_world::outcome::{RecoveryReport, Run};
+use rewindow_world::subject::Contract;
 
 use super::truth::Truth;
 use super::{Breach, Claim, Kind};
@@ -69,18 +72,22 @@ fn unavoidable(truth: &Truth, report: &RecoveryReport) -> Vec<Gap> {
     if report.retained.values().all(|kept| kept.lost_until.is_none()) {
         return Vec::new();
     }
-    let opened = Opened {
+    let given = guarantee::guarantee(&truth.plan, &[opened(truth, report)]);
+    given.into_iter().fold(Vec::new(), |gaps, guarantee| match guarantee {
+        Guarantee::Identical => gaps,
+        Guarantee::IdenticalOutside(more) => Gap::merge([gaps, more].concat()),
+    })
+}
+
+/// An opening as the model asks for it.
+fn opened(truth: &Truth, report: &RecoveryReport) -> Opened {
+    Opened {
         shard: truth.shards[report.shard].clone(),
         why: report.why,
         output_from: report.output_from,
         checkpoint: report.checkpoint.as_ref().map(|saved| (saved.positions.clone(), saved.frontier)),
         retained: report.retained.clone(),
-    };
-    let given = guarantee::guarantee(&truth.plan, &[opened]);
-    given.into_iter().fold(Vec::new(), |gaps, guarantee| match guarantee {
-        Guarantee::Identical => gaps,
-        Guarantee::IdenticalOutside(more) => Gap::merge([gaps, more].concat()),
-    })
+    }
 }
 
 /// A subject that would not open.
@@ -96,7 +103,8 @@ pub(super) fn refusal(truth: &Truth, run: &Run) -> Option<Breach> {
 pub(super) fn breach(truth: &Truth, run: &Run, allowed: &Allowed) -> Option<Breach> {
     run.recoveries.iter().find_map(|report| {
         let (claim, kind, message) = checkpoint(report)
-            .or_else(|| positions(report))
+            .or_else(|| outcome(truth, run.contract, report))
+            .or_else(|| positions(run.contract, report))
             .or_else(|| allowed.generation(report).and_then(gaps))?;
         let mut breach = truth.breach(claim, kind, None, Some(report.shard), report.at, message);
         (breach.generation, breach.fault) = (Some(report.generation), Some(report.fault));
@@ -122,28 +130,69 @@ fn checkpoint(report: &RecoveryReport) -> Option<Found> {
     Some((Claim::Answers, Kind::CheckpointForbidden, message))
 }
 
-/// The positions answered name every partition of the shard, lie inside the log, and after a checkpoint
-/// are its own, moved forward only over what the source has forgotten.
-fn positions(report: &RecoveryReport) -> Option<Found> {
-    let wrong = |message: String| Some((Claim::Answers, Kind::WrongPosition, message));
+/// State comes from where the table of design §3 says: a checkpoint that may be used is used, and else a
+/// replay reads exactly one lookback. A subject whose contract is [`Contract::AtLeast`] may do with less state
+/// and read more.
+fn outcome(truth: &Truth, contract: Contract, report: &RecoveryReport) -> Option<Found> {
+    use Outcome::{Fresh, FromCheckpoint, Replayed};
+    let lax = contract == Contract::AtLeast;
+    let (kind, message) =
+        match (guarantee::expected_outcome(&truth.plan, &opened(truth, report)), report.answer.outcome) {
+            (Fresh, _) | (_, FromCheckpoint) => return None,
+            (FromCheckpoint, Replayed { .. }) if lax => return None,
+            (FromCheckpoint, _) => {
+                let at = report.checkpoint.as_ref().map_or(report.at, |saved| saved.at);
+                (Kind::CheckpointUnused, format!("it might have gone on from the checkpoint of {at}"))
+            }
+            (Replayed { from: want }, Replayed { from }) if from > want || (from < want && !lax) => {
+                let kind = if from < want { Kind::ReadTooFar } else { Kind::ReadTooLittle };
+                (kind, format!("it reads what arrived at {from} or later, needed is {want} or later"))
+            }
+            (Replayed { .. }, Replayed { .. }) => return None,
+            (Replayed { from }, Fresh) => (
+                Kind::ReadTooLittle,
+                format!("it says nothing was needed, and what arrived since {from} was"),
+            ),
+        };
+    Some((Claim::Answers, kind, message))
+}
+
+/// The positions answered name every partition of the shard, lie inside the log, and are exactly those of the
+/// checkpoint, moved forward only over what the source has forgotten, or of the first entry kept that arrived
+/// at the start of the replay or later.
+fn positions(contract: Contract, report: &RecoveryReport) -> Option<Found> {
+    let found = |kind, message: String| Some((Claim::Answers, kind, message));
     for (&(input, partition), kept) in &report.retained {
         let Some(&position) = report.answer.positions.get(&(input, partition)) else {
-            return wrong(format!("no position for partition {partition} of input {input}"));
+            let message = format!("no position for partition {partition} of input {input}");
+            return found(Kind::WrongPosition, message);
         };
-        if position < kept.first || kept.next < position {
-            let (first, next) = (kept.first, kept.next);
-            return wrong(format!(
-                "position {position} of partition {partition}, the log has {first}..{next}"
-            ));
+        let (first, next) = (kept.first, kept.next);
+        if position < first || next < position {
+            let message =
+                format!("position {position} of partition {partition}, the log has {first}..{next}");
+            return found(Kind::WrongPosition, message);
         }
         let saved = report.checkpoint.as_ref().filter(|_| report.answer.outcome == Outcome::FromCheckpoint);
-        let Some(saved) = saved else { continue };
-        let saved = saved.positions.get(&(input, partition)).copied().unwrap_or(0);
-        if position != saved.max(kept.first) {
-            return wrong(format!(
-                "position {position} of partition {partition}, the checkpoint has {saved}, the log begins at {}",
-                kept.first
-            ));
+        if let Some(saved) = saved {
+            let saved = saved.positions.get(&(input, partition)).copied().unwrap_or(0);
+            if position != saved.max(first) {
+                return found(
+                    Kind::WrongPosition,
+                    format!(
+                        "position {position} of partition {partition}, the checkpoint has {saved}, the log \
+                         begins at {first}"
+                    ),
+                );
+            }
+        } else if let Some(&since) = report.since.get(&(input, partition)) {
+            let message =
+                format!("position {position} of partition {partition}, the replay begins at {since}");
+            match position.cmp(&since) {
+                Less if contract == Contract::Exact => return found(Kind::ReadTooFar, message),
+                Greater => return found(Kind::ReadTooLittle, message),
+                Less | Equal => {}
+            }
         }
     }
     None

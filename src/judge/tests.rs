@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rewindow_model::guarantee::replay_from;
 use rewindow_query::{
     Entry, Failure, Gap, History, Ordering, Outcome, Payload, Policy, Recovered, Retained, Row, Span,
     Timestamp, Value, Why,
@@ -10,6 +11,7 @@ use rewindow_query::{
 use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind};
 use rewindow_world::language::Language;
 use rewindow_world::outcome::{CheckpointRecord, Delivery, Failed, RecoveryReport, Run, Skipped};
+use rewindow_world::subject::Contract;
 
 use super::*;
 
@@ -82,6 +84,7 @@ fn kill() -> RecoveryReport {
             gaps: Vec::new(),
         },
         retained: BTreeMap::from([((0, 0), Retained { first: 0, next: 5, lost_until: None })]),
+        since: BTreeMap::new(),
         backlog: 3,
         estimated: Span::seconds(1),
         actual: Some(Span::seconds(1)),
@@ -122,6 +125,16 @@ impl Scene {
         let breach = verdict.breach().expect("a breach");
         assert!(breach.operator == "tumbling", "{breach:?}");
         (breach.claim, breach.kind, breach.level)
+    }
+
+    /// The recovery is a replay of exactly what rows stamped `output_from` and later need.
+    fn replay(&mut self, output_from: Timestamp) {
+        let from = replay_from(&self.truth.plan, &self.truth.shards[0], output_from);
+        let report = &mut self.run.recoveries[0];
+        (report.output_from, report.checkpoint) = (output_from, None);
+        report.answer.outcome = Outcome::Replayed { from };
+        report.answer.positions.insert((0, 0), 0);
+        report.since.insert((0, 0), 0);
     }
 
     /// The source has forgotten the third entry before the recovery, whatever is announced.
@@ -206,9 +219,7 @@ fn only_rows_behind_the_checkpoint_come_again() {
     assert_eq!((twice.broken().0, twice.broken().1), (Claim::Delivery, Kind::Repeated));
 
     let mut early = scene();
-    early.run.recoveries[0].output_from = at(6);
-    early.run.recoveries[0].checkpoint = None;
-    early.run.recoveries[0].answer.outcome = Outcome::Replayed { from: at(0) };
+    early.replay(at(6));
     assert_eq!((early.broken().0, early.broken().1), (Claim::Delivery, Kind::BeforeStart));
 }
 
@@ -267,6 +278,55 @@ fn right_rows_do_not_excuse_a_wrong_answer() {
     let mut refused = scene();
     refused.run.refused.push((0, "cannot".to_owned()));
     assert_eq!((refused.broken().0, refused.broken().1), (Claim::Answers, Kind::Refused));
+}
+
+#[test]
+fn a_replay_reads_one_lookback_and_no_more() {
+    let replay = |change: &dyn Fn(&mut RecoveryReport)| {
+        let mut scene = scene();
+        scene.replay(at(4));
+        change(&mut scene.run.recoveries[0]);
+        scene
+    };
+    let shifted = |ticks: i64| {
+        replay(&|report: &mut RecoveryReport| {
+            let Outcome::Replayed { from } = report.answer.outcome else { panic!("a replay") };
+            report.answer.outcome = Outcome::Replayed { from: Timestamp(from.0 + ticks) };
+        })
+    };
+    assert_eq!(shifted(0).held().recoveries.replayed, 1);
+    let kind = |scene: &Scene| (scene.broken().0, scene.broken().1);
+    assert_eq!(kind(&shifted(-1)), (Claim::Answers, Kind::ReadTooFar));
+    assert_eq!(kind(&shifted(1)), (Claim::Answers, Kind::ReadTooLittle));
+    let at_position = |position: u64| {
+        replay(&move |report: &mut RecoveryReport| {
+            report.since.insert((0, 0), 2);
+            report.answer.positions.insert((0, 0), position);
+        })
+    };
+    assert_eq!(at_position(2).held().recoveries.replayed, 1);
+    assert_eq!(kind(&at_position(1)), (Claim::Answers, Kind::ReadTooFar));
+    assert_eq!(kind(&at_position(3)), (Claim::Answers, Kind::ReadTooLittle));
+    let fresh = replay(&|report: &mut RecoveryReport| report.answer.outcome = Outcome::Fresh);
+    assert_eq!(kind(&fresh), (Claim::Answers, Kind::ReadTooLittle));
+
+    // A checkpoint that is there is used.
+    let mut unused = replay(&|_| {});
+    unused.run.recoveries[0].checkpoint = kill().checkpoint;
+    assert_eq!(kind(&unused), (Claim::Answers, Kind::CheckpointUnused));
+
+    // What a laxer contract allows, and what it does not.
+    for (mut scene, held) in [
+        (unused, true),
+        (shifted(-1), true),
+        (at_position(1), true),
+        (shifted(1), false),
+        (at_position(3), false),
+    ] {
+        scene.run.contract = Contract::AtLeast;
+        let verdict = judge(&scene.truth, &scene.case, &scene.run);
+        assert_eq!(verdict.breach().is_none(), held, "{verdict:?}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use rewindow_world::case::Case;
 use rewindow_world::journal::Journal;
 use rewindow_world::outcome::RecoveryReport;
 use rewindow_world::run::{RunOptions, try_run};
-use rewindow_world::subject::{Opening, Subject, Worker};
+use rewindow_world::subject::{Contract, Opening, Subject, Worker};
 
 use super::words::clip;
 use crate::judge::{Breach, Truth};
@@ -120,6 +120,10 @@ impl Subject for Probe<'_> {
 
     fn shards(&self) -> &[Shard] {
         self.inner.shards()
+    }
+
+    fn contract(&self) -> Contract {
+        self.inner.contract()
     }
 
     fn open(&self, shard: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), String> {

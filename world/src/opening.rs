@@ -84,7 +84,7 @@ impl World<'_> {
     fn begin(&mut self, shard: usize, cause: Cause, answer: Recovered) {
         let view = self.log.at(self.now);
         let part = &mut self.parts[shard];
-        let (mut retained, mut largest, mut backlog) = (BTreeMap::new(), 0, 0);
+        let (mut retained, mut since, mut largest, mut backlog) = (BTreeMap::new(), BTreeMap::new(), 0, 0);
         for lane in &mut part.lanes {
             let place = (lane.input, lane.partition);
             let kept = view.retained(lane.input, lane.partition);
@@ -95,6 +95,9 @@ impl World<'_> {
             let behind = kept.next.saturating_sub(lane.position);
             (largest, backlog) = (largest.max(behind), backlog + behind);
             retained.insert(place, kept);
+            if let Outcome::Replayed { from } = answer.outcome {
+                since.insert(place, view.first_since(lane.input, lane.partition, from));
+            }
         }
         (part.wake, part.stint) = (Some(self.now), Some((self.now, 0)));
         let (node, generation, output_from) = (part.node, part.generation(), part.output_from);
@@ -115,6 +118,7 @@ impl World<'_> {
             checkpoint: self.store.latest(shard).map(|stored| stored.record.clone()),
             answer,
             retained,
+            since,
             backlog,
             estimated: effort(largest, self.case.deployment.rate),
             actual: None,

@@ -7,9 +7,13 @@ use std::collections::BTreeMap;
 
 use rewindow_query::{Failure, Recovered, Retained, Row, Span, Timestamp, Why};
 
+use crate::subject::Contract;
+
 /// All that can be observed of a run.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Run {
+    /// How exactly the subject's answers are held to the formulas.
+    pub contract: Contract,
     /// What reached the sink, in order.
     pub deliveries: Vec<Delivery>,
     /// Every opening of a shard after the first.
@@ -109,6 +113,8 @@ pub struct RecoveryReport {
     pub answer: Recovered,
     /// What the source kept at that moment, for each partition the shard reads.
     pub retained: BTreeMap<(usize, u32), Retained>,
+    /// Of a replay: the first offset kept of each partition that arrived at the answered `from` or later.
+    pub since: BTreeMap<(usize, u32), u64>,
     /// Entries between the positions answered and the end of the log at that moment.
     pub backlog: u64,
     /// Catch-up by the formula: the largest backlog of a partition at the configured rate.

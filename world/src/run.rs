@@ -93,7 +93,7 @@ pub fn try_run(
         parts: shards.iter().enumerate().map(|(index, shard)| Part::new(on(index), shard)).collect(),
         now: Timestamp::MIN,
         forgotten: BTreeMap::new(),
-        run: Run::default(),
+        run: Run { contract: subject.contract(), ..Run::default() },
     };
     world.play();
     Ok(world.run)

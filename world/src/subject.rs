@@ -16,12 +16,27 @@ pub trait Subject {
     /// The parts of the job, in the order in which they are placed on nodes.
     fn shards(&self) -> &[Shard];
 
+    /// How exactly its answers are held to the formulas.
+    fn contract(&self) -> Contract {
+        Contract::Exact
+    }
+
     /// Opens a shard after what happened.
     ///
     /// # Errors
     /// A subject that cannot or will not open says why; the world records a refusal and leaves the
     /// shard down.
     fn open(&self, shard: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), String>;
+}
+
+/// How exactly a subject's answers are held to the formulas of recovery.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Contract {
+    /// A checkpoint that may be used is used, and a replay reads exactly one lookback.
+    #[default]
+    Exact,
+    /// A checkpoint may be left alone, and a replay may reach farther back, never less far.
+    AtLeast,
 }
 
 /// What a subject is told when a shard is opened.
