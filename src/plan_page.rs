@@ -4,15 +4,20 @@
 //! Lookback is the analysis' (rule 12.4): along a path of steps it adds up, and in front of it stand the
 //! tolerances of the ordering stage, `late + 2 x early`. Replay and catch-up follow the formulas of the
 //! service's documentation: a node that died replays `rate x time since its checkpoint`, an upgrade without
-//! state or a start by the user `rate x lookback`, and either takes that over `partitions x speed`.
+//! state or a start by the user `rate x lookback`, and either takes as long as the fullest partition needs at
+//! its speed: that over `partitions x speed` where all are equally full.
 //! Invariant: the screen says what the JSON says, in words.
+
+use std::sync::Arc;
 
 use rewindow_query::plan::{Input, Op, Window};
 use rewindow_query::{Ordering, Plan, Span};
 use rewindow_world::case::Deployment;
+use rewindow_world::error::CaseError;
 use serde::Serialize;
 
 use crate::job::{Job, Query};
+use crate::simulate::{self, Simulated};
 use crate::text::{self, Align, WIDTH};
 
 /// What there is to say about a plan.
@@ -75,10 +80,15 @@ pub struct Deployed {
     pub rate_measured: bool,
     /// Partitions of all inputs together.
     pub partitions: u64,
+    /// The share of the fullest of them in the events of the job.
+    pub fullest: f64,
     /// Entries per second that are processed of each partition.
     pub speed: u64,
     /// What each kind of recovery takes.
     pub recoveries: Vec<RecoveryPlan>,
+    /// What a start "now" came to in virtual time, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub simulated: Option<Simulated>,
 }
 
 /// What a kind of recovery takes.
@@ -108,8 +118,20 @@ impl PlanPage {
         let mut page = PlanPage::new(job.name.clone(), &job.query.plan, &job.ordering);
         let partitions = job.partitions().iter().map(|&p| u64::from(p)).sum();
         let measured = rate.unwrap_or_else(|| measured_rate(job));
-        page.deploy(&job.deployment, partitions, measured, rate.is_none());
+        let fullest = simulate::shares(&job.base(), &job.partitions());
+        page.deploy(&job.deployment, (partitions, fullest), measured, rate.is_none());
         page
+    }
+
+    /// Adds what a start "now" comes to in virtual time.
+    ///
+    /// # Errors
+    /// A case that cannot be run.
+    pub fn simulate(&mut self, job: &Job) -> Result<(), CaseError> {
+        let Some(deployed) = &mut self.deployed else { return Ok(()) };
+        let plan = Arc::new(job.query.plan.clone());
+        deployed.simulated = simulate::simulate(&job.base(), &plan, deployed.rate)?;
+        Ok(())
     }
 
     fn new(name: String, plan: &Plan, ordering: &Ordering) -> PlanPage {
@@ -128,13 +150,19 @@ impl PlanPage {
         }
     }
 
-    fn deploy(&mut self, deployment: &Deployment, partitions: u64, rate: f64, rate_measured: bool) {
+    fn deploy(
+        &mut self,
+        deployment: &Deployment,
+        (partitions, fullest): (u64, f64),
+        rate: f64,
+        rate_measured: bool,
+    ) {
         let speed = deployment.rate;
         let missing =
             deployment.retention.map_or(Span::ZERO, |kept| minus(self.needed, kept).max(Span::ZERO));
         let recovery = |fault, replays: String, gap: Span| {
             let entries = (rate * seconds(gap)).ceil();
-            let catch_up = Span((entries / (partitions as f64 * speed as f64) * 1e7) as i64);
+            let catch_up = simulate::catch_up(entries, fullest, speed);
             RecoveryPlan { fault, replays, gap, entries: entries as u64, catch_up }
         };
         let (interval, needed) = (deployment.checkpoint_interval, self.needed);
@@ -153,8 +181,10 @@ impl PlanPage {
             rate,
             rate_measured,
             partitions,
+            fullest,
             speed,
             recoveries,
+            simulated: None,
         });
     }
 
@@ -276,7 +306,11 @@ impl Deployed {
         let measured = if self.rate_measured { ", as in its events" } else { "" };
         let rate = frequency(self.rate);
         let speed = text::number(self.speed);
-        let head = format!("at {rate}{measured}, and {partitions} of which {speed}/s each are processed");
+        let even = self.fullest * self.partitions as f64 <= 1.05;
+        let fullest =
+            if even { String::new() } else { format!(", the fullest with {:.0} %", self.fullest * 100.0) };
+        let head =
+            format!("at {rate}{measured}, and {partitions} of which {speed}/s each are processed{fullest}");
         screen.push('\n');
         screen.push_str(&text::wrap(&format!("  recovery    {head}"), WIDTH, 14));
         screen.push('\n');
@@ -286,7 +320,11 @@ impl Deployed {
         };
         let rows: Vec<Vec<String>> = self.recoveries.iter().map(row).collect();
         screen.push_str(&text::table(&rows, &[Align::Left, Align::Left, Align::Right, Align::Right], 4, 3));
-        let most = self.partitions as f64 * self.speed as f64;
+        if let Some(simulated) = &self.simulated {
+            screen.push_str(&text::wrap(&format!("  simulated   {}", simulated.words()), WIDTH, 14));
+            screen.push('\n');
+        }
+        let most = self.speed as f64 / self.fullest;
         if self.rate > most {
             let line = format!(
                 "  too slow    {rate} come in and {} can be processed: the job never catches up",
@@ -295,6 +333,28 @@ impl Deployed {
             screen.push_str(&text::wrap(&line, WIDTH, 14));
             screen.push('\n');
         }
+    }
+}
+
+impl Simulated {
+    fn words(&self) -> String {
+        let row = match self.first_row {
+            Some(after) => format!("the first row after {}", duration(after)),
+            None => "no row by then".to_owned(),
+        };
+        let scaled = match self.scaled {
+            1.0 => String::new(),
+            by => format!("; rate and speed lowered by {by:.1}"),
+        };
+        format!(
+            "started \"now\" with {} of its events in the source: {} read again, level after {}, {row}. The \
+             formula says {} and {}{scaled}",
+            shown(self.span),
+            text::count(self.entries, "entry"),
+            duration(self.catch_up),
+            text::count(self.formula_entries, "entry"),
+            duration(self.formula),
+        )
     }
 }
 

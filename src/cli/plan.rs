@@ -16,6 +16,9 @@ pub(super) struct Arguments {
     /// Entries per second that come in [default: as in the events of the job]
     #[arg(long, value_parser = parse_rate)]
     rate: Option<f64>,
+    /// Start it "now" in virtual time, on its own events, and say when the first row comes
+    #[arg(long)]
+    simulate: bool,
     /// How the page is written
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -30,11 +33,18 @@ pub(super) fn plan(arguments: &Arguments) -> Result<Exit, Problem> {
             if arguments.rate.is_some() {
                 super::note("--rate says nothing about a query alone: it needs a job.toml");
             }
+            if arguments.simulate {
+                super::note("--simulate says nothing about a query alone: it needs a job.toml");
+            }
             PlanPage::of_query(&query, &bare::DEFAULTS)
         }
         Source::Job(job) => {
             screen::remarks(&job.log.remarks);
-            PlanPage::of_job(&job, arguments.rate)
+            let mut page = PlanPage::of_job(&job, arguments.rate);
+            if arguments.simulate {
+                page.simulate(&job).map_err(|error| Problem::of_case(&error, &arguments.job))?;
+            }
+            page
         }
     };
     super::print(&match arguments.format {
