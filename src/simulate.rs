@@ -48,16 +48,20 @@ pub struct Simulated {
 }
 
 /// Starts the job of a case "now"; `rate` entries come in each second. `None` where there are no events to
-/// make a source of.
+/// make a source of, and where more of them come in than can be processed, so that nothing catches up.
 ///
 /// # Errors
 /// A case that cannot be run: its heartbeats would make too many entries.
 pub fn simulate(base: &Case, plan: &Arc<Plan>, rate: f64) -> Result<Option<Simulated>, CaseError> {
     let partitions = base.partitions(plan)?;
+    let share = shares(base, &partitions);
     let from = |shard| replay_from(plan, &shard, Timestamp(0));
     let span = plan.shards(&partitions).into_iter().map(from).min();
     // What arrived at `from` or later up to now: both ends count.
     let span = span.map_or(Span::EARLY, |from| Timestamp(0).since(from).plus(Span::TICK));
+    if rate * share > base.deployment.rate as f64 {
+        return Ok(None);
+    }
     let (scaled, speed) = scale(rate * seconds(span) * 2.0, base.deployment.rate);
     let Some((case, now)) = source(base, plan, rate / scaled, span) else { return Ok(None) };
     let start = FaultKind::UserRestart { stopped: Span::ZERO, start: StartMode::Now };
@@ -69,7 +73,6 @@ pub fn simulate(base: &Case, plan: &Arc<Plan>, rate: f64) -> Result<Option<Simul
     let started = |shard: usize| run.recoveries.iter().find(|r| r.shard == shard && r.generation == 1);
     let first = run.deliveries.iter().filter(|d| d.generation == 1 && started(d.shard).is_some());
     let of_one = |count: u64| (count as f64 * scaled).round() as u64;
-    let shares = shares(base, &partitions);
     let formula_entries = rate * seconds(span);
     Ok(Some(Simulated {
         span,
@@ -78,7 +81,7 @@ pub fn simulate(base: &Case, plan: &Arc<Plan>, rate: f64) -> Result<Option<Simul
         first_row: first.map(|delivery| delivery.at.since(now)).min(),
         scaled,
         formula_entries: formula_entries.ceil() as u64,
-        formula: catch_up(formula_entries, shares, base.deployment.rate),
+        formula: catch_up(formula_entries, share, base.deployment.rate),
     }))
 }
 
@@ -200,6 +203,15 @@ mod tests {
             let first = found.first_row.expect("windows end");
             assert!(found.catch_up <= first && first <= found.catch_up.plus(Span::seconds(40)), "{found:?}");
         }
+    }
+
+    #[test]
+    fn what_never_catches_up_is_not_simulated() {
+        let case = Case { faults: Vec::new(), ..toy::case(40) };
+        let plan = Arc::new(plan_of(&case).unwrap());
+        assert_eq!(simulate(&case, &plan, 12_000.0).unwrap(), None);
+        let empty = Case { history: Arc::default(), ..case };
+        assert_eq!(simulate(&empty, &plan, 1.0).unwrap(), None);
     }
 
     #[test]

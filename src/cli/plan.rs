@@ -43,6 +43,9 @@ pub(super) fn plan(arguments: &Arguments) -> Result<Exit, Problem> {
             let mut page = PlanPage::of_job(&job, arguments.rate);
             if arguments.simulate {
                 page.simulate(&job).map_err(|error| Problem::of_case(&error, &arguments.job))?;
+                if page.deployed.as_ref().is_none_or(|deployed| deployed.simulated.is_none()) {
+                    super::note("nothing to simulate: no events, or more come in than can be processed");
+                }
             }
             page
         }
