@@ -5,6 +5,7 @@
 //! Invariant: rows of a slice are in canonical order (see `rewindow_query::plan`), and stamped before
 //! `until` and not before the `until` of the slice in front of it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rewindow_query::{Failure, Timestamp, Value};
@@ -50,6 +51,33 @@ impl Batch {
             }
         }
         self
+    }
+
+    /// The rows at these places next to each other.
+    #[must_use]
+    pub fn slice(&self, rows: Range<usize>) -> Batch {
+        if rows == (0..self.len()) {
+            return self.clone();
+        }
+        Batch {
+            timestamps: self.timestamps[rows.clone()].to_vec(),
+            columns: self.columns.iter().map(|column| Arc::new(column.slice(rows.clone()))).collect(),
+        }
+    }
+
+    /// Puts the rows of another batch of the same columns behind these.
+    pub fn append(&mut self, other: Batch) {
+        if self.is_empty() {
+            *self = other;
+            return;
+        }
+        if other.is_empty() {
+            return;
+        }
+        self.timestamps.extend(other.timestamps);
+        for (column, more) in self.columns.iter_mut().zip(other.columns) {
+            Arc::make_mut(column).append(Arc::unwrap_or_clone(more));
+        }
     }
 
     /// All columns of one row.

@@ -17,6 +17,7 @@ use rewindow_query::{Failure, Ordering, Plan, Policy, Shard, Timestamp};
 
 use crate::codec::{Corrupt, Reader, Writer};
 use crate::instance::{Instance, Work};
+use crate::layout::Part;
 use crate::plant::{Plant, Plants};
 use crate::setup::Setup;
 
@@ -54,6 +55,14 @@ pub enum CheckpointError {
     /// They were written under other tolerances.
     #[error("the checkpoint was written with other settings of late and out-of-order events")]
     Ordering,
+    /// They belong to another epoch of the shard: what it has in common with the other tasks is gone.
+    #[error("the checkpoint belongs to epoch {found} of the shard, not to {expected}")]
+    Epoch {
+        /// The epoch they name.
+        found: u64,
+        /// The one that is opened.
+        expected: u64,
+    },
     /// They were written over other reference data than this one: a version in force before has changed.
     #[error("the checkpoint was written with other reference data")]
     References,
@@ -69,6 +78,7 @@ impl CheckpointError {
             CheckpointError::Query { .. } => "checkpoint-query",
             CheckpointError::Shard => "checkpoint-shard",
             CheckpointError::Ordering => "checkpoint-ordering",
+            CheckpointError::Epoch { .. } => "checkpoint-epoch",
             CheckpointError::References => "checkpoint-references",
         }
     }
@@ -96,14 +106,7 @@ impl Instance {
         save_ordering(self.ordering, &mut writer);
         writer.timestamp(self.output_from);
         writer.timestamp(self.frontier);
-        match &self.failure {
-            None => writer.u8(0),
-            Some(failure) => {
-                writer.u8(1);
-                writer.timestamp(failure.at);
-                writer.text(&failure.message);
-            }
-        }
+        save_failure(self.failure.as_ref(), &mut writer);
         if !self.plan.references.is_empty() {
             writer.u64(self.references.sum_before(self.frontier));
         }
@@ -116,6 +119,8 @@ impl Instance {
             match &stage.work {
                 Work::Source(source) => source.save(&mut state),
                 Work::Operator(operator) => operator.save(&mut state),
+                // Always given and taken in one go.
+                Work::Fed(..) => {}
             }
             let state = state.finish();
             writer.len(stage.node);
@@ -146,7 +151,18 @@ impl Instance {
         bytes: &[u8],
         plants: Plants,
     ) -> Result<Instance, CheckpointError> {
-        let mut reader = Reader::new(checked(bytes)?);
+        let part = Part::whole(&setup.plan, &setup.shard);
+        Instance::restore_part(setup, part, bytes, plants)
+    }
+
+    /// A part of the shard; the shard's reads are those of the part.
+    pub(crate) fn restore_part(
+        setup: Setup,
+        part: Part,
+        bytes: &[u8],
+        plants: Plants,
+    ) -> Result<Instance, CheckpointError> {
+        let mut reader = Reader::new(checked(bytes, MAGIC)?);
         reader.raw(MAGIC.len())?;
         let found = reader.u32()?;
         if found != FORMAT {
@@ -163,12 +179,9 @@ impl Instance {
             return Err(CheckpointError::Ordering);
         }
         let output_from = reader.timestamp()?;
-        let mut instance = Instance::planted(setup, output_from, plants);
+        let mut instance = Instance::part(setup, part, output_from, plants);
         instance.frontier = reader.timestamp()?;
-        if reader.bool()? {
-            let (at, message) = (reader.timestamp()?, reader.text()?.to_string());
-            instance.failure = Some(Failure { at, message });
-        }
+        instance.failure = load_failure(&mut reader)?;
         if !instance.plan.references.is_empty()
             && reader.u64()? != instance.references.sum_before(instance.frontier)
         {
@@ -203,6 +216,7 @@ fn load_stages(instance: &mut Instance, reader: &mut Reader<'_>) -> Result<(), C
         let loaded = match &mut stage.work {
             Work::Source(source) => source.load(&mut state),
             Work::Operator(operator) => operator.load(&mut state),
+            Work::Fed(..) => Ok(()),
         };
         loaded.and_then(|()| state.end()).map_err(|corrupt| {
             let at = reader_at(reader, left) + corrupt.at;
@@ -218,13 +232,13 @@ fn reader_at(reader: &Reader<'_>, left: usize) -> usize {
 }
 
 /// The bytes without their sum, which must be right.
-fn checked(bytes: &[u8]) -> Result<&[u8], CheckpointError> {
-    if !bytes.starts_with(MAGIC) {
+pub(crate) fn checked<'a>(bytes: &'a [u8], magic: &[u8; 4]) -> Result<&'a [u8], CheckpointError> {
+    if !bytes.starts_with(magic) {
         return Err(CheckpointError::Foreign);
     }
     let torn = |at| CheckpointError::Torn(Corrupt { at, expected: "the sum of all bytes before" });
     let Some((body, tail)) = bytes.split_last_chunk::<8>() else { return Err(torn(bytes.len())) };
-    if body.len() < MAGIC.len() || u64::from_le_bytes(*tail) != sum(body) {
+    if body.len() < magic.len() || u64::from_le_bytes(*tail) != sum(body) {
         return Err(torn(body.len()));
     }
     Ok(body)
@@ -241,6 +255,21 @@ pub(crate) fn sum(bytes: &[u8]) -> u64 {
         sum = (sum ^ u64::from_le_bytes(word)).wrapping_mul(PRIME).rotate_left(29);
     }
     sum ^ (sum >> 32)
+}
+
+pub(crate) fn save_failure(failure: Option<&Failure>, writer: &mut Writer) {
+    writer.u8(u8::from(failure.is_some()));
+    if let Some(failure) = failure {
+        writer.timestamp(failure.at);
+        writer.text(&failure.message);
+    }
+}
+
+pub(crate) fn load_failure(reader: &mut Reader<'_>) -> Result<Option<Failure>, Corrupt> {
+    if !reader.bool()? {
+        return Ok(None);
+    }
+    Ok(Some(Failure { at: reader.timestamp()?, message: reader.text()?.to_string() }))
 }
 
 fn save_shard(shard: &Shard, writer: &mut Writer) {

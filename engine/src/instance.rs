@@ -16,6 +16,7 @@ use rewindow_query::{Dropped, Entry, Failure, Ordering, Row, Shard, Timestamp};
 use crate::batch::{Batch, Context, Slice};
 use crate::build;
 use crate::column::Column;
+use crate::layout::{Channel, Part};
 use crate::operator::Operator;
 use crate::ordering::Source;
 use crate::output::Output;
@@ -42,6 +43,12 @@ pub struct Instance {
     pub(crate) references: Arc<References>,
     pub(crate) stages: Vec<Stage>,
     outputs: Vec<Output>,
+    /// Whose rows are wanted.
+    exports: Vec<NodeId>,
+    /// Whether it writes the outputs of its shard; else its steps leave slices behind.
+    writes: bool,
+    /// What the last steps gave, where nothing is written: for each step a slice of each export.
+    exported: Vec<Vec<Slice>>,
     /// Next offset to read of each partition.
     pub(crate) positions: BTreeMap<(usize, u32), u64>,
     /// Everything stamped before it has left the sources.
@@ -65,6 +72,8 @@ pub(crate) struct Stage {
 pub(crate) enum Work {
     Source(Box<Source>),
     Operator(Box<dyn Operator>),
+    /// Given from outside, for one reader or for all: rows up to the next frontier.
+    Fed(Option<NodeId>, Vec<Batch>),
 }
 
 impl Instance {
@@ -74,9 +83,28 @@ impl Instance {
     }
 
     pub(crate) fn planted(setup: Setup, output_from: Timestamp, plants: Plants) -> Instance {
+        let part = Part::whole(&setup.plan, &setup.shard);
+        Instance::part(setup, part, output_from, plants)
+    }
+
+    /// A part of the shard; the shard's reads are those of the part.
+    pub(crate) fn part(setup: Setup, part: Part, output_from: Timestamp, plants: Plants) -> Instance {
         let Setup { plan, shard, ordering, references } = setup;
-        let nodes = plan.nodes_of(&shard.outputs);
-        let place = |id: NodeId| nodes.iter().position(|&n| n == id).expect("a node's inputs are needed too");
+        let Part { nodes, fed, exports, writes } = part;
+        let place = |reader: NodeId, id: NodeId| {
+            let given = fed
+                .iter()
+                .position(|channel| channel.node == id && channel.reader.is_none_or(|only| only == reader));
+            let made = || nodes.iter().position(|&n| n == id).map(|place| fed.len() + place);
+            given.or_else(made).expect("a node's inputs are needed too")
+        };
+        let given = fed.iter().map(|channel| Stage {
+            node: channel.node,
+            inputs: Vec::new(),
+            widths: Vec::new(),
+            work: Work::Fed(channel.reader, Vec::new()),
+            until: Timestamp::MIN,
+        });
         let stage = |&id: &NodeId| {
             let node = &plan.nodes[id];
             let spared = |&input: &NodeId| (!build::passes_key(&node.op)).then(|| build::width(&plan, input));
@@ -91,14 +119,15 @@ impl Instance {
             };
             Stage {
                 node: id,
-                inputs: node.inputs.iter().map(|&input| place(input)).collect(),
+                inputs: node.inputs.iter().map(|&input| place(id, input)).collect(),
                 widths: node.inputs.iter().map(spared).collect(),
                 work,
                 until: Timestamp::MIN,
             }
         };
-        let stages = nodes.iter().map(stage).collect();
-        let outputs = shard.outputs.iter().map(|&o| Output::new(&plan, o, shard.partition)).collect();
+        let stages = given.chain(nodes.iter().map(stage)).collect();
+        let written = if writes { shard.outputs.as_slice() } else { &[] };
+        let outputs = written.iter().map(|&o| Output::new(&plan, o, shard.partition)).collect();
         let positions = shard.reads.iter().map(|&read| (read, 0)).collect();
         let frontier = Timestamp::MIN;
         Instance {
@@ -110,6 +139,9 @@ impl Instance {
             references,
             stages,
             outputs,
+            exports,
+            writes,
+            exported: Vec::new(),
             positions,
             frontier,
             failure: None,
@@ -183,10 +215,11 @@ impl Instance {
         self.failure.as_ref().map_or(emitted, |failure| emitted.min(failure.at))
     }
 
-    /// The failure that the next call tells, once every row before it has been given.
+    /// The failure that the next call tells, once every row before it has been given. A part of a shard that
+    /// does not write tells none.
     pub fn failure(&self) -> Option<&Failure> {
         let emitted = self.emitted();
-        self.failure.as_ref().filter(|failure| emitted >= failure.at)
+        self.failure.as_ref().filter(|failure| self.writes && emitted >= failure.at)
     }
 
     /// Next offset to read of each partition.
@@ -201,6 +234,7 @@ impl Instance {
             let own = match &stage.work {
                 Work::Source(source) => source.explain(),
                 Work::Operator(operator) => operator.explain(),
+                Work::Fed(..) => BTreeMap::new(),
             };
             let name = format!("{}#{}", self.plan.nodes[stage.node].op.name(), stage.node);
             texts.extend(own.into_iter().map(|(key, text)| (format!("{name}/{key}"), text)));
@@ -208,14 +242,41 @@ impl Instance {
         texts
     }
 
-    fn check(&self) -> Result<(), Failure> {
+    /// Hands in the rows of a channel stamped before the frontier that the next [`Instance::step`] goes to.
+    pub(crate) fn give(&mut self, channel: Channel, rows: Batch) {
+        let given = self.stages.iter_mut().find_map(|stage| match &mut stage.work {
+            Work::Fed(reader, batches) if stage.node == channel.node && *reader == channel.reader => {
+                Some(batches)
+            }
+            _ => None,
+        });
+        given.expect("a channel is fed").push(rows);
+    }
+
+    /// A failure met in front of this part.
+    pub(crate) fn note(&mut self, failure: &Failure) {
+        if self.failure.as_ref().is_none_or(|known| failure.at < known.at) {
+            self.failure = Some(failure.clone());
+        }
+    }
+
+    /// Takes what the steps gave that were not written: for each step a slice of each export.
+    pub(crate) fn take_exported(&mut self) -> Vec<Vec<Slice>> {
+        std::mem::take(&mut self.exported)
+    }
+
+    /// Whose rows are wanted, in the order of [`Instance::take_exported`].
+    pub(crate) fn exports(&self) -> &[NodeId] {
+        &self.exports
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Failure> {
         self.failure().map_or(Ok(()), |failure| Err(failure.clone()))
     }
 
-    fn emitted(&self) -> Timestamp {
-        let nodes = self.shard.outputs.iter().map(|&output| self.plan.outputs[output].node);
-        let until = |id: NodeId| self.stages.iter().find(|stage| stage.node == id).map(|stage| stage.until);
-        nodes.filter_map(until).min().unwrap_or(Timestamp::MAX)
+    pub(crate) fn emitted(&self) -> Timestamp {
+        let until = |&id: &NodeId| self.stages.iter().find(|stage| stage.node == id).map(|stage| stage.until);
+        self.exports.iter().filter_map(until).min().unwrap_or(Timestamp::MAX)
     }
 
     fn sources_of(&mut self, input: usize) -> impl Iterator<Item = &mut Source> {
@@ -229,7 +290,7 @@ impl Instance {
     fn advance(&mut self, dropped: Vec<Dropped>) -> Produced {
         let watermark = |stage: &Stage| match &stage.work {
             Work::Source(source) => Some(source.watermark()),
-            Work::Operator(_) => None,
+            Work::Operator(_) | Work::Fed(..) => None,
         };
         match self.stages.iter().filter_map(watermark).min() {
             Some(until) if until > self.frontier => self.step(until, dropped),
@@ -238,7 +299,7 @@ impl Instance {
     }
 
     /// Every node takes one step; the rows of the outputs are given.
-    fn step(&mut self, until: Timestamp, dropped: Vec<Dropped>) -> Produced {
+    pub(crate) fn step(&mut self, until: Timestamp, dropped: Vec<Dropped>) -> Produced {
         self.frontier = until;
         let mut context = Context { failure: self.failure.take(), from: self.output_from };
         let mut slices: Vec<Slice> = Vec::with_capacity(self.stages.len());
@@ -250,11 +311,17 @@ impl Instance {
         }
         self.failure = context.failure;
         let end = self.failure.as_ref().map_or(Timestamp::MAX, |failure| failure.at);
+        let place = |node: NodeId| {
+            let place = self.stages.iter().position(|stage| stage.node == node);
+            place.expect("an output's node is needed")
+        };
+        if !self.writes {
+            let wanted = self.exports.iter().map(|&node| slices[place(node)].clone());
+            self.exported.push(wanted.collect());
+        }
         let mut rows = Vec::new();
         for (output, &index) in self.outputs.iter().zip(&self.shard.outputs) {
-            let node = self.plan.outputs[index].node;
-            let place = self.stages.iter().position(|stage| stage.node == node);
-            let slice = &slices[place.expect("an output's node is needed")];
+            let slice = &slices[place(self.plan.outputs[index].node)];
             output.write(slice, self.output_from, end, &mut rows);
         }
         Produced { rows, dropped: distinct(dropped) }
@@ -268,6 +335,7 @@ impl Stage {
         }
         let operator = match &mut self.work {
             Work::Source(source) => return source.release(until),
+            Work::Fed(_, batches) => return Slice { batches: std::mem::take(batches), until },
             Work::Operator(operator) => operator,
         };
         let spared: Vec<Option<Slice>> = self

@@ -1,6 +1,7 @@
 //! The room of the fast answer: the same operators as `model`, columnar, incremental, checkpointed.
 //!
-//! An [`instance::Instance`] runs one shard of a plan. It is given entries in batches cut anywhere and
+//! An [`instance::Instance`] runs one shard of a plan; cut into [`task::Task`]s that links join, a shard runs on
+//! several nodes. It is given entries in batches cut anywhere and
 //! gives rows as soon as the watermark makes them certain. It knows nothing of the world: it reads no
 //! clock, rolls no dice, and learns of a failure only by being opened again (`recovery`).
 
@@ -29,6 +30,7 @@ pub mod layout;
 pub mod link;
 pub mod listed;
 pub mod looking;
+pub mod merge;
 pub mod operator;
 pub mod ordering;
 pub mod output;
@@ -46,6 +48,7 @@ pub mod spread;
 pub mod store;
 pub mod substream;
 pub mod table;
+pub mod task;
 pub mod tumbling;
 pub mod union;
 pub mod user;
@@ -54,12 +57,13 @@ pub use checkpoint::CheckpointError;
 pub use coordinator::{Coordinator, Grant, GrantError, PublishError, Published};
 pub use instance::{Instance, Produced};
 pub use layout::{Layout, Role, TaskSpec};
-pub use link::Packet;
+pub use link::{Forgotten, Packet};
 pub use plant::{Plant, Plants};
 pub use recovery::{OpenError, Opening};
 pub use reference::References;
 pub use setup::Setup;
 pub use store::{MemoryStore, Store, StoreError};
+pub use task::{Received, Task, TaskOpening};
 
 #[cfg(test)]
 mod aggregates_tests;

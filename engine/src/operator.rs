@@ -10,7 +10,7 @@ use crate::batch::{Context, Slice};
 use crate::codec::{Corrupt, Reader, Writer};
 
 /// A plan node at work.
-pub trait Operator {
+pub trait Operator: Send {
     /// Takes the next slice of each input and gives the next slice of the output. `inputs[i].until` never
     /// goes back; slices of different inputs may end at different times (a join downstream of another
     /// join's hold): an operator with several inputs keeps what it cannot use yet.

@@ -68,6 +68,18 @@ pub enum Plant {
     ForgetBeforeCheckpoint,
     /// A restart goes on in the epoch that ran.
     EpochKept,
+    /// A sender of a link forgets what it has sent, and does not know.
+    LinkHistoryDropped,
+    /// A restored sender of a link counts its rows from 0.
+    LinkNumbersRestart,
+    /// A reader of a link takes rows again that it has.
+    LinkDuplicatesTaken,
+    /// Rows of several links are merged in the order in which packets came.
+    MergeByArrival,
+    /// A reader of a link takes packets of older epochs and senders.
+    LinkEpochIgnored,
+    /// After a restore rows are dealt out to other keyed tasks than before.
+    KeyedRouteChanges,
 }
 
 /// A plant with its name and what it is.
@@ -156,6 +168,24 @@ const ACROSS: &[Entry] = &[
         "upstream forgets rows that were received, before a checkpoint has them",
     ),
     (Plant::EpochKept, "epoch-kept", "a restart goes on in the epoch that ran"),
+    (
+        Plant::LinkHistoryDropped,
+        "link-history-dropped",
+        "a link forgets rows when they are sent, not when a kept checkpoint of the reader has them",
+    ),
+    (Plant::LinkNumbersRestart, "link-numbers-restart", "a restored sender counts the rows of a link from 0"),
+    (Plant::LinkDuplicatesTaken, "link-duplicates-taken", "rows that come twice over a link are taken twice"),
+    (
+        Plant::MergeByArrival,
+        "merge-by-arrival",
+        "rows of several links are merged in the order in which packets came",
+    ),
+    (Plant::LinkEpochIgnored, "link-epoch-ignored", "packets of older epochs and replaced senders are taken"),
+    (
+        Plant::KeyedRouteChanges,
+        "keyed-route-changes",
+        "after a restore rows are dealt out to other keyed tasks than before",
+    ),
 ];
 
 impl Plant {
@@ -217,6 +247,12 @@ impl Plant {
             Plant::OverRowsLost => "an aggregate with OVER",
             Plant::SubstreamsForgotten => "TIMESTAMP BY ... OVER",
             Plant::ReferenceNewest => "a join with reference data",
+            Plant::LinkHistoryDropped
+            | Plant::LinkNumbersRestart
+            | Plant::LinkDuplicatesTaken
+            | Plant::LinkEpochIgnored => "a job that is not fully parallel, in stages",
+            Plant::MergeByArrival => "a job that is not fully parallel, in stages, of several partitions",
+            Plant::KeyedRouteChanges => "a grouping by key, in stages",
         })
     }
 
@@ -243,6 +279,14 @@ impl Plant {
                 |op| matches!(op, Op::Source(source) if source.timestamp_by.is_some() && !source.over.is_empty()),
             ),
             Plant::ReferenceNewest => any(|op| matches!(op, Op::ReferenceJoin(_))),
+            Plant::LinkHistoryDropped
+            | Plant::LinkNumbersRestart
+            | Plant::LinkDuplicatesTaken
+            | Plant::LinkEpochIgnored
+            | Plant::MergeByArrival => !plan.parallel,
+            Plant::KeyedRouteChanges => {
+                !plan.parallel && any(|op| matches!(op, Op::Group(group) if !group.keys.is_empty()))
+            }
             _ => true,
         }
     }

@@ -53,6 +53,21 @@ pub enum OpenError {
     /// The query calls a function for which nothing is registered (choice C-EXTERNAL).
     #[error("{0}")]
     Function(#[from] QueryError),
+    /// The log has forgotten what a task would read next: rows would get other numbers, so the task cannot go
+    /// on in this epoch.
+    #[error(
+        "partition {partition} of input {input} is kept from offset {kept} on, the task needs {wanted}: begin a new epoch of the shard"
+    )]
+    Overtaken {
+        /// The stream.
+        input: usize,
+        /// Its partition.
+        partition: u32,
+        /// The offset that is read next.
+        wanted: u64,
+        /// The oldest that is kept.
+        kept: u64,
+    },
 }
 
 impl OpenError {
@@ -61,6 +76,7 @@ impl OpenError {
         match self {
             OpenError::Checkpoint(error) => error.code(),
             OpenError::Function(error) => error.code,
+            OpenError::Overtaken { .. } => "overtaken",
         }
     }
 }
@@ -102,12 +118,7 @@ pub(crate) fn open(
     plants: Plants,
 ) -> Result<(Instance, Recovered), OpenError> {
     setup.plan.check_functions()?;
-    let allowed = match opening.why {
-        Why::AfterKill | Why::AfterUpgrade { readable: true } => true,
-        Why::UserRestart => plants.is(Plant::RestartUsesCheckpoint),
-        Why::Fresh | Why::AfterUpgrade { readable: false } => false,
-    };
-    let restored = match opening.checkpoint.filter(|_| allowed) {
+    let restored = match opening.checkpoint.filter(|_| is_usable(opening.why, plants)) {
         None => None,
         Some(bytes) => match Instance::restore_planted(setup.clone(), bytes, plants) {
             Ok(instance) => Some(instance),
@@ -125,6 +136,15 @@ pub(crate) fn open(
         recovered.gaps.clear();
     }
     Ok((instance, recovered))
+}
+
+/// Whether state saved before this happened may be used.
+pub(crate) fn is_usable(why: Why, plants: Plants) -> bool {
+    match why {
+        Why::AfterKill | Why::AfterUpgrade { readable: true } => true,
+        Why::UserRestart => plants.is(Plant::RestartUsesCheckpoint),
+        Why::Fresh | Why::AfterUpgrade { readable: false } => false,
+    }
 }
 
 /// From a checkpoint: reads what came after it, or what is left of that.
@@ -145,7 +165,7 @@ fn go_on(mut instance: Instance, opening: &Opening<'_>) -> (Instance, Recovered)
 }
 
 /// Without a checkpoint: reads again what the rows that are wanted can see.
-fn replay(mut instance: Instance, opening: &Opening<'_>) -> (Instance, Recovered) {
+pub(crate) fn replay(mut instance: Instance, opening: &Opening<'_>) -> (Instance, Recovered) {
     let from = replay_from(&instance, opening.output_from);
     let mut lost = None;
     let mut positions = BTreeMap::new();
