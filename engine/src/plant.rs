@@ -310,6 +310,11 @@ impl Plants {
         Plants::default()
     }
 
+    /// Whether nothing is.
+    pub fn is_none(self) -> bool {
+        Plant::entries().all(|&(plant, _, _)| !self.is(plant))
+    }
+
     /// This one planted, or none.
     #[cfg(feature = "plant")]
     pub fn only(plant: Option<Plant>) -> Plants {

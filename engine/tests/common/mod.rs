@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod net;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
