@@ -62,7 +62,7 @@ pub use plant::{Plant, Plants};
 pub use recovery::{OpenError, Opening};
 pub use reference::References;
 pub use setup::Setup;
-pub use store::{MemoryStore, Store, StoreError};
+pub use store::{DiskStore, MemoryStore, Store, StoreError};
 pub use task::{Received, Task, TaskOpening};
 
 #[cfg(test)]

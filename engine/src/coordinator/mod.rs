@@ -362,4 +362,6 @@ fn load_task<S: Store>(store: &S, layout: &Layout, task: usize) -> Result<TaskSt
 }
 
 #[cfg(test)]
+mod protocol_tests;
+#[cfg(test)]
 mod tests;

@@ -3,9 +3,14 @@
 //! Knows nothing of what is in a blob, nor of when it may go: that is the coordinator's. Invariant of every store: a name
 //! holds exactly what was last put under it with `Ok`, whole, also after the process was killed at any step.
 
+pub mod conformance;
+pub mod disk;
+pub mod faulty;
 pub mod memory;
 pub mod record;
 
+pub use disk::DiskStore;
+pub use faulty::{Fault, Faulty};
 pub use memory::MemoryStore;
 pub use record::Record;
 
@@ -39,11 +44,29 @@ pub trait Store: Send {
     fn remove(&mut self, name: &str) -> Result<(), StoreError>;
 }
 
+impl<S: Store + ?Sized> Store for Box<S> {
+    fn put(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        (**self).put(name, bytes)
+    }
+
+    fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        (**self).get(name)
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        (**self).list(prefix)
+    }
+
+    fn remove(&mut self, name: &str) -> Result<(), StoreError> {
+        (**self).remove(name)
+    }
+}
+
 /// What a store could not do.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum StoreError {
     /// No store takes such a name.
-    #[error("a store cannot hold the name `{0}`: use 1 to {NAME_MAX} letters, digits, `-` and `_`")]
+    #[error("a store cannot hold the name `{0}`: use 1 to {NAME_MAX} small letters, digits, `-` and `_`")]
     Name(String),
     /// There is no room for it.
     #[error(
@@ -112,9 +135,9 @@ impl StoreError {
 /// Refuses a name that not every store could hold.
 ///
 /// # Errors
-/// An empty or long name, or one with anything but letters, digits, `-` and `_`.
+/// An empty or long name, or one with anything but small letters, digits, `-` and `_`: some file systems take `A` for `a`.
 pub fn checked_name(name: &str) -> Result<&str, StoreError> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
     if name.is_empty() || name.len() > NAME_MAX || !name.bytes().all(plain) {
         return Err(StoreError::Name(name.to_owned()));
     }
@@ -136,3 +159,8 @@ impl Seal {
         Seal { len: bytes.len() as u64, sum: crate::checkpoint::sum(bytes) }
     }
 }
+
+#[cfg(test)]
+mod disk_tests;
+#[cfg(test)]
+mod tests;
