@@ -7,6 +7,7 @@
 mod json;
 mod markdown;
 mod read;
+mod recoveries;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use crate::shrink::Size;
 pub use json::json;
 pub use markdown::markdown;
 pub use read::{ReadError, read};
+pub use recoveries::{Recovery, recoveries, recoveries_text};
 pub use state::{StateDifference, first_difference};
 pub use words::title;
 

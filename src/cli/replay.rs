@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use rewindow::errors::Problem;
 use rewindow::judge::{Truth, Verdict};
-use rewindow::report::{Finding, Origin, ReadError, first_difference, read};
+use rewindow::report::{Finding, Origin, ReadError, first_difference, read, recoveries, recoveries_text};
 use rewindow::{job, trial};
 use rewindow_world::journal::Journal;
 
@@ -18,6 +18,9 @@ pub(super) struct Arguments {
     /// Plant the bug that the report is about (needs the feature `plant`)
     #[arg(long, value_name = "NAME")]
     plant: Option<String>,
+    /// Report every recovery: what was used, what was read again, how long it took, what is lost
+    #[arg(long)]
+    recoveries: bool,
     /// How the result is written
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -42,11 +45,19 @@ pub(super) fn replay(arguments: &Arguments) -> Result<Exit, Problem> {
     Journal::of(&case, &truth.plan).map_err(|error| Problem::of_case(&error, path))?;
     let subject = make(&truth.plan, &case);
     let (run, verdict) = trial::trial_twice(&truth, &case, subject.as_ref());
+    let told = match arguments.recoveries {
+        true => format!("\n{}", recoveries_text(&truth, &run)),
+        false => String::new(),
+    };
     let Verdict::Broken(breach) = verdict else {
         super::print(&match arguments.format {
-            Format::Text => format!("held  {} does not break\n", case.name),
+            Format::Text => format!("held  {} does not break\n{told}", case.name),
             Format::Json => {
-                super::json(&serde_json::json!({ "version": 1, "verdict": "held", "case": case.name }))?
+                let mut value = serde_json::json!({ "version": 1, "verdict": "held", "case": case.name });
+                if arguments.recoveries {
+                    value["recoveries"] = serde_json::json!(recoveries(&truth, &run));
+                }
+                super::json(&value)?
             }
         })?;
         return Ok(Exit::Held);
@@ -65,7 +76,7 @@ pub(super) fn replay(arguments: &Arguments) -> Result<Exit, Problem> {
         replay: &replay,
     };
     super::print(&match arguments.format {
-        Format::Text => broken::screen(&finding, None),
+        Format::Text => broken::screen(&finding, None) + &told,
         Format::Json => rewindow::report::json(&finding),
     })?;
     Ok(Exit::of(breach.kind))

@@ -2,11 +2,12 @@
 //!
 //! Invariant: fields are added, never renamed or removed, while [`VERSION`] stays.
 
+use rewindow_query::Row;
 use rewindow_query::json::record_to_json;
-use rewindow_query::{Outcome, Row};
 use serde::Serialize;
 use serde_json::{Value as Json, json as object};
 
+use super::recoveries::{Recovery, recoveries};
 use super::{Finding, Origin, Shrinking, words};
 
 /// The version of this form.
@@ -29,7 +30,7 @@ struct Result<'a> {
     level: Option<&'static str>,
     state: Option<Json>,
     shrinking: Option<Shrinking>,
-    recoveries: Vec<Json>,
+    recoveries: Vec<Recovery>,
     origin: &'a Origin,
     program: &'static str,
     replay: &'a str,
@@ -57,7 +58,7 @@ pub fn json(finding: &Finding<'_>) -> String {
             .state
             .map(|state| object!({ "key": state.key, "expected": state.expected, "actual": state.actual })),
         shrinking: finding.shrinking,
-        recoveries: finding.run.recoveries.iter().map(recovery).collect(),
+        recoveries: recoveries(finding.truth, finding.run),
         origin: finding.origin,
         program: env!("CARGO_PKG_VERSION"),
         replay: finding.replay,
@@ -76,27 +77,5 @@ fn row(row: &Row) -> Json {
         "key": row.key.iter().map(rewindow_query::json::to_json).collect::<Vec<Json>>(),
         "ordinal": row.ordinal,
         "record": record_to_json(&row.record),
-    })
-}
-
-fn recovery(report: &rewindow_world::outcome::RecoveryReport) -> Json {
-    let outcome = match report.answer.outcome {
-        Outcome::Fresh => object!("fresh"),
-        Outcome::FromCheckpoint => object!("checkpoint"),
-        Outcome::Replayed { from } => object!({ "replayed": from.to_string() }),
-    };
-    object!({
-        "at": report.at.to_string(),
-        "node": report.node,
-        "shard": report.shard,
-        "generation": report.generation,
-        "fault": report.fault,
-        "outcome": outcome,
-        "backlog": report.backlog,
-        "estimated_ticks": report.estimated.0,
-        "actual_ticks": report.actual.map(|actual| actual.0),
-        "gaps": report.answer.gaps.iter()
-            .map(|gap| object!({ "from": gap.from.to_string(), "until": gap.until.to_string() }))
-            .collect::<Vec<Json>>(),
     })
 }

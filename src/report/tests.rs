@@ -102,3 +102,37 @@ fn what_is_no_report_is_refused_by_name() {
     };
     assert_eq!(error.place, Some((4, 1)), "lines count from the beginning of the report");
 }
+
+/// A run that held, with a replay, a kill and a restart.
+fn recovered() -> (Truth, rewindow_world::outcome::Run) {
+    let mut case = toy::case(1_200);
+    case.deployment.rate = 2;
+    let truth = Truth::of(&case).unwrap();
+    let (run, verdict) = trial(&truth, &case, &Toy::new(&truth.plan, &case, Wrong::Never), false);
+    assert!(verdict.breach().is_none(), "{verdict:?}");
+    (truth, run)
+}
+
+#[test]
+fn every_recovery_is_reported_in_words() {
+    let (truth, run) = recovered();
+    insta::assert_snapshot!(recoveries_text(&truth, &run));
+}
+
+#[test]
+fn every_recovery_is_reported_to_machines() {
+    let (truth, run) = recovered();
+    insta::assert_json_snapshot!(recoveries(&truth, &run));
+}
+
+#[test]
+fn a_gap_and_a_forgotten_log_are_in_the_report() {
+    use rewindow_query::{Gap, Retained};
+    let (truth, mut run) = recovered();
+    run.recoveries.truncate(1);
+    let report = &mut run.recoveries[0];
+    report.retained.insert((0, 0), Retained { first: 7, next: 9, lost_until: Some(toy::at(100)) });
+    report.answer.gaps = vec![Gap { from: toy::at(100), until: toy::at(500) }];
+    report.actual = None;
+    insta::assert_snapshot!(recoveries_text(&truth, &run));
+}

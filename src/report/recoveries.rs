@@ -1,0 +1,182 @@
+//! The report of every recovery of a run: what was used, what was read again, how long it took, what is lost.
+//!
+//! The service of the articles shows none of this. Values for machines, and the same in words. Knows nothing
+//! of verdicts. Invariant: one report for each opening after the first, in order of virtual time.
+
+use rewindow_query::{Gap, Outcome, Span};
+use rewindow_world::outcome::{RecoveryReport, Run};
+use serde::Serialize;
+use serde_json::{Value as Json, json as object};
+
+use super::words::instant;
+use crate::judge::Truth;
+use crate::plan_page::{duration, exact};
+use crate::text::{WIDTH, count, wrap};
+
+/// What a recovery came to.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Recovery {
+    /// When it began.
+    pub at: String,
+    /// On which node.
+    pub node: u32,
+    /// Which shard.
+    pub shard: usize,
+    /// The outputs of the shard, by name.
+    pub outputs: Vec<String>,
+    /// The generation of the shard that began.
+    pub generation: u32,
+    /// The fault, by name.
+    pub fault: &'static str,
+    /// Where its state came from, as the subject said.
+    pub outcome: Json,
+    /// Rows stamped at or after this were wanted; `None` wants all.
+    pub output_from: Option<String>,
+    /// When the checkpoint it went on from was saved, and its frontier; `None` if none was used.
+    pub checkpoint: Option<Json>,
+    /// How far back on the arrival axis it read: to the checkpoint, or to the start of the replay; `None` if
+    /// to the beginning.
+    pub span_ticks: Option<i64>,
+    /// How far back the rows of the shard can see.
+    pub lookback_ticks: i64,
+    /// How far back the source had forgotten nothing; `None` if that is all there ever was.
+    pub kept_ticks: Option<i64>,
+    /// Entries read again.
+    pub backlog: u64,
+    /// Catch-up by the formula.
+    pub estimated_ticks: i64,
+    /// Catch-up as it was; `None` if something else came first.
+    pub actual_ticks: Option<i64>,
+    /// Intervals of rows it announced as incomplete.
+    pub gaps: Vec<Json>,
+}
+
+/// The recoveries of a run.
+pub fn recoveries(truth: &Truth, run: &Run) -> Vec<Recovery> {
+    run.recoveries.iter().map(|report| recovery(truth, report)).collect()
+}
+
+fn recovery(truth: &Truth, report: &RecoveryReport) -> Recovery {
+    let used = report.checkpoint.as_ref().filter(|_| report.answer.outcome == Outcome::FromCheckpoint);
+    let outcome = match report.answer.outcome {
+        Outcome::Fresh => object!("fresh"),
+        Outcome::FromCheckpoint => object!("checkpoint"),
+        Outcome::Replayed { from } => object!({ "replayed": from.to_string() }),
+    };
+    let gap = |gap: &Gap| object!({ "from": gap.from.to_string(), "until": gap.until.to_string() });
+    Recovery {
+        at: report.at.to_string(),
+        node: report.node,
+        shard: report.shard,
+        outputs: outputs(truth, report),
+        generation: report.generation,
+        fault: report.fault,
+        outcome,
+        output_from: report.output_from.is_calendar().then(|| report.output_from.to_string()),
+        checkpoint: used.map(|saved| {
+            let frontier = saved.frontier.is_calendar().then(|| saved.frontier.to_string());
+            object!({ "at": saved.at.to_string(), "frontier": frontier })
+        }),
+        span_ticks: span(report).map(|span| span.0),
+        lookback_ticks: lookback(truth, report).0,
+        kept_ticks: kept(report).map(|span| span.0),
+        backlog: report.backlog,
+        estimated_ticks: report.estimated.0,
+        actual_ticks: report.actual.map(|actual| actual.0),
+        gaps: report.answer.gaps.iter().map(gap).collect(),
+    }
+}
+
+fn outputs(truth: &Truth, report: &RecoveryReport) -> Vec<String> {
+    let outputs = truth.shards.get(report.shard).map_or(&[][..], |shard| &shard.outputs);
+    outputs.iter().map(|&output| truth.plan.outputs[output].name.to_string()).collect()
+}
+
+fn lookback(truth: &Truth, report: &RecoveryReport) -> Span {
+    let outputs = truth.shards.get(report.shard).map_or(&[][..], |shard| &shard.outputs);
+    outputs.iter().map(|&output| truth.plan.lookback(output)).max().unwrap_or(Span::ZERO)
+}
+
+/// How far back it read, on the arrival axis.
+fn span(report: &RecoveryReport) -> Option<Span> {
+    match (report.answer.outcome, &report.checkpoint) {
+        (Outcome::FromCheckpoint, Some(saved)) => Some(report.at.since(saved.at)),
+        (Outcome::Replayed { from }, _) if from.is_calendar() => Some(report.at.since(from)),
+        _ => None,
+    }
+}
+
+/// How far back the source had forgotten nothing.
+fn kept(report: &RecoveryReport) -> Option<Span> {
+    let newest = report.retained.values().filter_map(|kept| kept.lost_until).max()?;
+    Some(report.at.since(newest))
+}
+
+/// The recoveries in words, a paragraph each.
+pub fn recoveries_text(truth: &Truth, run: &Run) -> String {
+    if run.recoveries.is_empty() {
+        return "no recovery: nothing had to be opened again\n".to_owned();
+    }
+    let paragraphs = (1..).zip(&run.recoveries).map(|(number, report)| paragraph(number, truth, report));
+    paragraphs.collect::<Vec<_>>().join("\n")
+}
+
+fn paragraph(number: usize, truth: &Truth, report: &RecoveryReport) -> String {
+    let entries = count(report.backlog, "entry");
+    let (state, read) = match (report.answer.outcome, &report.checkpoint, span(report)) {
+        (Outcome::FromCheckpoint, Some(saved), Some(span)) => (
+            format!("from the checkpoint of {}, {} before", instant(saved.at), duration(span)),
+            format!("{entries} that came since"),
+        ),
+        (Outcome::FromCheckpoint, ..) => ("from a checkpoint that nobody has".to_owned(), entries),
+        (Outcome::Replayed { from }, _, Some(span)) => (
+            "none: by replay alone".to_owned(),
+            format!("{entries} that came since {}, {} before", instant(from), duration(span)),
+        ),
+        (Outcome::Replayed { .. }, ..) => {
+            ("none: by replay alone".to_owned(), format!("{entries}, from the beginning"))
+        }
+        (Outcome::Fresh, ..) => ("none, and it says none was needed".to_owned(), entries),
+    };
+    let kept = match kept(report) {
+        None => "everything there ever was".to_owned(),
+        Some(span) => format!("what came in the last {}", duration(span)),
+    };
+    let level = match report.actual {
+        None => "never: something else came first".to_owned(),
+        Some(actual) if actual == report.estimated => format!("after {}, as estimated", duration(actual)),
+        Some(actual) => format!("after {}, estimated {}", duration(actual), duration(report.estimated)),
+    };
+    let gap = |gap: &Gap| match gap.from.is_calendar() {
+        true => format!("rows from {} up to {} may be incomplete", instant(gap.from), instant(gap.until)),
+        false => format!("rows up to {} may be incomplete", instant(gap.until)),
+    };
+    let gaps: Vec<String> = report.answer.gaps.iter().map(gap).collect();
+    let needed = match report.output_from.is_calendar() {
+        true => format!("rows from {} on", instant(report.output_from)),
+        false => "all rows".to_owned(),
+    };
+    let head = format!(
+        "{number:>3}  {}  {}: `{}` (shard {}) opened again on node {}",
+        instant(report.at),
+        report.fault,
+        outputs(truth, report).join("`, `"),
+        report.shard,
+        report.node
+    );
+    let lines = [
+        ("wanted", format!("{needed}, which look back {}", exact(lookback(truth, report)))),
+        ("state", state),
+        ("read again", read),
+        ("kept", format!("the source has {kept}")),
+        ("level", level),
+        ("gaps", if gaps.is_empty() { "none".to_owned() } else { gaps.join("; ") }),
+    ];
+    let mut text = wrap(&head, WIDTH, 5);
+    for (label, words) in lines {
+        text.push('\n');
+        text.push_str(&wrap(&format!("     {label:<11} {words}"), WIDTH, 17));
+    }
+    text.push('\n');
+    text
+}
