@@ -72,8 +72,8 @@ pub struct Summary {
     pub held: u64,
     /// How many of them were run a second time, with the same result.
     pub rerun: u64,
-    /// By output and fault.
-    pub cells: BTreeMap<(usize, &'static str), Cell>,
+    /// By output, fault, and what the source still had.
+    pub cells: BTreeMap<(usize, &'static str, Kept), Cell>,
     /// Recoveries from a checkpoint.
     pub from_checkpoint: u64,
     /// Recoveries by replay alone.
@@ -92,6 +92,28 @@ pub struct Summary {
     pub rows_matched: u64,
     /// Of these, copies.
     pub copies: u64,
+}
+
+/// Whether the source still had what the recoveries of a schedule needed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Kept {
+    /// All of it: nothing may be missing.
+    Enough,
+    /// Not all: rows may be missing, and are announced.
+    Short,
+}
+
+impl Kept {
+    /// Both.
+    pub const ALL: [Kept; 2] = [Kept::Enough, Kept::Short];
+
+    /// The word in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kept::Enough => "enough",
+            Kept::Short => "short",
+        }
+    }
 }
 
 /// An output under a fault.
@@ -200,7 +222,10 @@ impl Summary {
         for &(output, fault) in &trial.struck {
             let level = held.levels.get(output).copied().unwrap_or(Level::ExactSequence);
             let alone = trial.kinds.len() <= 1;
-            let cell = self.cells.entry((output, fault)).or_insert(Cell { schedules: 0, alone: 0, level });
+            let short = held.short.get(output).is_some_and(|&short| short);
+            let kept = if short { Kept::Short } else { Kept::Enough };
+            let cell =
+                self.cells.entry((output, fault, kept)).or_insert(Cell { schedules: 0, alone: 0, level });
             cell.level = match (alone, cell.alone) {
                 (true, 0) => level,
                 (true, _) | (false, 0) => cell.level.max(level),
@@ -223,6 +248,17 @@ impl Summary {
         for (&state, &count) in &trial.reached {
             *self.reached.entry(state).or_default() += count;
         }
+    }
+
+    /// The names of all faults that struck, beginning with those that a search was asked for.
+    pub fn faults(&self, vary: &Vary) -> Vec<&'static str> {
+        let mut faults: Vec<&'static str> = vary.faults.iter().map(|trouble| trouble.name()).collect();
+        for &(_, fault, _) in self.cells.keys() {
+            if !faults.contains(&fault) {
+                faults.push(fault);
+            }
+        }
+        faults
     }
 
     /// The median of the entries that a recovery had to read again; 0 without recoveries.
@@ -281,6 +317,7 @@ pub fn required(vary: &Vary) -> Vec<&'static str> {
 mod tests {
     use super::*;
     use crate::toy::{Toy, Wrong, case};
+    use rewindow_world::engine_subject::EngineSubject;
 
     /// The toy knows nothing of a log that forgets.
     fn kills(truth: &Truth, base: &Case) -> Vary {
@@ -342,6 +379,36 @@ mod tests {
         let stop = || left.replace(left.get() - 1) == 0;
         let outcome = campaign.run(&stop, &mut |_| {});
         assert_eq!((outcome.summary.held, outcome.cut_short), (3, true));
+    }
+
+    #[test]
+    fn schedules_that_the_source_fell_short_of_stand_apart() {
+        let base = Case { faults: Vec::new(), ..case(400) };
+        let truth = Truth::of(&base).unwrap();
+        let vary = Vary::all(&truth.plan, &base.ordering);
+        let campaign = Campaign {
+            base: &base,
+            truth: &truth,
+            vary: &vary,
+            subject: &|plan, case| {
+                let partitions = case.partitions(plan).unwrap();
+                Box::new(EngineSubject::new(plan.clone(), case.ordering, &partitions))
+            },
+            seed: 5,
+            cases: 400,
+            threads: 2,
+            determinism: Determinism::Off,
+        };
+        let outcome = campaign.run(&|| false, &mut |_| {});
+        assert!(outcome.broken.is_none(), "{outcome:?}");
+        let levels = |kept| {
+            let of =
+                |(key, cell): (&(usize, &'static str, Kept), &Cell)| (key.2 == kept).then_some(cell.level);
+            outcome.summary.cells.iter().filter_map(of).collect::<Vec<Level>>()
+        };
+        let partial = |kept| levels(kept).contains(&Level::DeclaredPartial);
+        assert!(partial(Kept::Short) && !partial(Kept::Enough), "{outcome:?}");
+        assert_eq!(levels(Kept::Enough).len(), outcome.summary.faults(&vary).len());
     }
 
     #[test]

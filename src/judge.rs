@@ -48,6 +48,8 @@ impl Verdict {
 pub struct Held {
     /// For each output of the plan the strongest level that held.
     pub levels: Vec<Level>,
+    /// For each output of the plan whether a recovery needed what the source had forgotten.
+    pub short: Vec<bool>,
     /// How its recoveries went.
     pub recoveries: Recoveries,
     /// Rows delivered that equal an owed row, copies included.
@@ -262,6 +264,7 @@ pub fn judge(truth: &Truth, case: &Case, run: &Run) -> Verdict {
     match breach {
         None => Verdict::Held(Held {
             levels: level::of_held(truth, run, &allowed, &rows),
+            short: allowed.short(truth),
             recoveries: recoveries(run),
             rows_matched: rows.matched,
             copies: rows.copies,

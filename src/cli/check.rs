@@ -136,11 +136,11 @@ impl Found<'_> {
         let exit = if never.is_empty() { Exit::Held } else { Exit::Undecided };
         let verdict = if never.is_empty() { "held" } else { "undecided" };
         let truth = self.campaign.truth;
-        let cells = summary.cells.iter().map(|(&(output, fault), cell)| {
+        let cells = summary.cells.iter().map(|(&(output, fault, kept), cell)| {
             json!({
                 "output": &*truth.plan.outputs[output].name, "operator": truth.operator(output),
                 "operators": truth.operators(output).iter().map(|(o, _)| *o).collect::<Vec<_>>(),
-                "fault": fault, "schedules": cell.schedules, "level": cell.level.name(),
+                "fault": fault, "kept": kept.name(), "schedules": cell.schedules, "level": cell.level.name(),
             })
         });
         let value = json!({

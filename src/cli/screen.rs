@@ -5,7 +5,7 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rewindow::budget::ChosenSeed;
-use rewindow::campaign::{Summary, required};
+use rewindow::campaign::{Kept, Summary, required};
 use rewindow::generate::Vary;
 use rewindow::job::{Job, Remark};
 use rewindow::judge::{Level, Truth};
@@ -17,6 +17,10 @@ use rewindow_world::reached;
 
 /// The sign of a fault that never came alone, so that nothing can be said of it by itself.
 const MIXED: char = '·';
+/// Least width of a column of the table.
+const CELL: usize = 7;
+/// Room for the operator and a short step in front of the columns.
+const STEP_LEAST: usize = 2 + 8 + 2 + 8;
 /// Remarks shown by line before they are only counted.
 const REMARKS_MAX: usize = 5;
 
@@ -148,13 +152,61 @@ fn reached_text(vary: &Vary, summary: &Summary, all: bool) -> String {
     if named.is_empty() { words } else { format!("{words}: {}, … (--reached lists all)", named.join(", ")) }
 }
 
+/// The table of outputs and faults: first the schedules in which the source kept what was needed, in which
+/// nothing may be missing, then the others.
 fn table(truth: &Truth, vary: &Vary, summary: &Summary) -> String {
-    let faults: Vec<&'static str> = vary.faults.iter().map(|trouble| trouble.name()).collect();
+    let faults = summary.faults(vary);
     if faults.is_empty() {
         return String::new();
     }
+    let seen: Vec<Kept> =
+        Kept::ALL.into_iter().filter(|&kept| summary.cells.keys().any(|key| key.2 == kept)).collect();
+    let mut table = String::new();
+    for &kept in &seen {
+        if seen.contains(&Kept::Short) {
+            table.push_str(match kept {
+                Kept::Enough => "  while the source kept what was needed\n",
+                Kept::Short => "  where the source had forgotten some of it\n",
+            });
+        }
+        for faults in in_width(&faults) {
+            table.push_str(&section(truth, summary, kept, faults));
+        }
+        table.push('\n');
+    }
+    let mut levels: Vec<Level> = summary.cells.values().filter(|c| c.alone > 0).map(|c| c.level).collect();
+    levels.sort_unstable();
+    let mut legend: Vec<String> =
+        levels.iter().map(|level| format!("{} {}", level.sign(), level.name())).collect();
+    legend.dedup();
+    if summary.cells.values().any(|cell| cell.alone == 0) {
+        legend.push(format!("{MIXED} only with other faults"));
+    }
+    if !legend.is_empty() {
+        table.push_str(&text::wrap(&format!("  by itself  {}", legend.join("   ")), WIDTH, 13));
+        table.push_str("\n\n");
+    }
+    table
+}
+
+/// Columns, as many side by side as leave room for the operator and the step.
+fn in_width<'f>(faults: &'f [&'static str]) -> Vec<&'f [&'static str]> {
+    let (mut parts, mut from, mut taken) = (Vec::new(), 0, STEP_LEAST);
+    for (at, fault) in faults.iter().enumerate() {
+        let width = fault.chars().count().max(CELL) + 2;
+        if at > from && taken + width > WIDTH {
+            parts.push(&faults[from..at]);
+            (from, taken) = (at, STEP_LEAST);
+        }
+        taken += width;
+    }
+    parts.push(&faults[from..]);
+    parts
+}
+
+fn section(truth: &Truth, summary: &Summary, kept: Kept, faults: &[&'static str]) -> String {
     let cells = |output: usize| -> Vec<String> {
-        let cell = |&fault: &&'static str| match summary.cells.get(&(output, fault)) {
+        let cell = |&fault: &&'static str| match summary.cells.get(&(output, fault, kept)) {
             Some(cell) if cell.alone > 0 => format!("{} {}", number(cell.schedules), cell.level.sign()),
             Some(cell) => format!("{} {MIXED}", number(cell.schedules)),
             None => "-  ".to_owned(),
@@ -162,7 +214,7 @@ fn table(truth: &Truth, vary: &Vary, summary: &Summary) -> String {
         faults.iter().map(cell).collect()
     };
     // The faults' names need their room; what is left is the step's.
-    let taken: usize = 2 + 8 + 2 + faults.iter().map(|fault| fault.len().max(7) + 2).sum::<usize>();
+    let taken: usize = 2 + 8 + 2 + faults.iter().map(|fault| fault.len().max(CELL) + 2).sum::<usize>();
     let room = WIDTH.saturating_sub(taken).max(8);
     let mut rows = vec![vec![String::new(), String::new()]];
     rows[0].extend(faults.iter().map(|fault| (*fault).to_owned()));
@@ -185,19 +237,5 @@ fn table(truth: &Truth, vary: &Vary, summary: &Summary) -> String {
     }
     let mut align = vec![Align::Left, Align::Left];
     align.extend(faults.iter().map(|_| Align::Right));
-    let mut table = text::table(&rows, &align, 2, 2);
-    let mut levels: Vec<Level> = summary.cells.values().filter(|c| c.alone > 0).map(|c| c.level).collect();
-    levels.sort_unstable();
-    let mut legend: Vec<String> =
-        levels.iter().map(|level| format!("{} {}", level.sign(), level.name())).collect();
-    legend.dedup();
-    if summary.cells.values().any(|cell| cell.alone == 0) {
-        legend.push(format!("{MIXED} only with other faults"));
-    }
-    if !legend.is_empty() {
-        table.push_str(&text::wrap(&format!("  by itself  {}", legend.join("   ")), WIDTH, 13));
-        table.push('\n');
-    }
-    table.push('\n');
-    table
+    text::table(&rows, &align, 2, 2)
 }

@@ -46,6 +46,16 @@ impl Allowed {
         self.generations(shard, generation).any(|g| g.announced.iter().any(|gap| gap.contains(at)))
     }
 
+    /// For each output, whether something that a recovery needed was forgotten.
+    pub(super) fn short(&self, truth: &Truth) -> Vec<bool> {
+        let mut short = vec![false; truth.plan.outputs.len()];
+        for (shard, generations) in truth.shards.iter().zip(&self.shards) {
+            let lost = generations.iter().any(|generation| !generation.unavoidable.is_empty());
+            shard.outputs.iter().for_each(|&output| short[output] |= lost);
+        }
+        short
+    }
+
     /// Whether any generation announced it.
     pub(super) fn announced_ever(&self, shard: usize, at: Timestamp) -> bool {
         self.announced(shard, u32::MAX, at)
