@@ -6,6 +6,7 @@
 //! catch-up. Invariant: the verdict is a function of (truth, case, run).
 
 mod answers;
+mod late;
 mod level;
 mod rows;
 #[cfg(test)]
@@ -167,6 +168,8 @@ pub enum Kind {
     OutOfOrder,
     /// A row is stamped before the output time that was asked for.
     BeforeStart,
+    /// A row was certain, everything that had arrived was read, and it did not come.
+    LateRow,
     /// A shard had not caught up at the end.
     NotLevel,
     /// Catch-up took longer or shorter than the formula says.
@@ -200,6 +203,7 @@ impl Kind {
             Kind::Repeated => "repeated",
             Kind::OutOfOrder => "out-of-order",
             Kind::BeforeStart => "before-start",
+            Kind::LateRow => "late-row",
             Kind::NotLevel => "not-level",
             Kind::CatchUp => "catch-up",
             Kind::NotDeterministic => "not-deterministic",
@@ -260,6 +264,7 @@ pub fn judge(truth: &Truth, case: &Case, run: &Run) -> Verdict {
         .or_else(|| failure(truth, case, run, &allowed))
         .or_else(|| fails_again(truth, run, &allowed))
         .or_else(|| rows.first.clone())
+        .or_else(|| late::breach(truth, case, run, &allowed, &rows.came))
         .or_else(|| answers::catch_up(truth, run));
     match breach {
         None => Verdict::Held(Held {

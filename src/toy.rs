@@ -16,7 +16,7 @@ use rewindow_query::{
 use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind, StartMode};
 use rewindow_world::journal::Journal;
 use rewindow_world::language::Language;
-use rewindow_world::subject::{Opening, Subject, Worker};
+use rewindow_world::subject::{Contract, Opening, Subject, Worker};
 
 /// 2024-01-01T00:00:00Z.
 pub(crate) const BEGIN: Timestamp = Timestamp(63_839_664_000 * SECOND);
@@ -91,6 +91,8 @@ pub(crate) enum Wrong {
     ReadsAll,
     /// A checkpoint is never used.
     NeverRestores,
+    /// It says that rows come when they are certain, and gives them at the end.
+    Withholds,
     /// Of its restores every second one is right, whatever the run.
     Drifts,
 }
@@ -127,6 +129,10 @@ impl Subject for Toy {
 
     fn shards(&self) -> &[Shard] {
         &self.shards
+    }
+
+    fn contract(&self) -> Contract {
+        Contract { prompt: self.wrong == Wrong::Withholds, ..Contract::default() }
     }
 
     fn open(&self, shard: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), String> {

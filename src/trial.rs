@@ -124,6 +124,7 @@ mod tests {
         assert_eq!(kind(Wrong::Never), None);
         assert_eq!(kind(Wrong::ReadsAll), Some(Kind::ReadTooFar));
         assert_eq!(kind(Wrong::NeverRestores), Some(Kind::CheckpointUnused));
+        assert_eq!(kind(Wrong::Withholds), Some(Kind::LateRow));
     }
 
     #[test]

@@ -36,6 +36,7 @@ mod percentile;
 mod project;
 mod records;
 mod reference;
+pub mod release;
 mod session;
 mod sliding;
 mod snapshot;

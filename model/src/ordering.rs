@@ -54,6 +54,33 @@ pub(crate) fn order(
     facts
 }
 
+/// The watermark of a partition after each of its entries, in order of offsets (rule 3.7): what was seen less
+/// the out-of-order tolerance, or the arrival clock. With substreams it is the clock alone (rule 3.9). An event
+/// that is early or cannot be read moves nothing.
+pub(crate) fn watermarks(source: &Source, ordering: &Ordering, entries: &[&Entry]) -> Vec<Timestamp> {
+    let late = if source.timestamp_by.is_some() { ordering.late } else { Span::ZERO };
+    let (mut seen_max, mut watermark) = (BTreeMap::new(), Timestamp::MIN);
+    let mut after = |entry: &&Entry| {
+        let arrived = clock(late, entry.arrival);
+        let reached = match (&entry.payload, stamp(source, ordering, entry, &mut seen_max)) {
+            (_, Stamped::At(seen, _)) if source.timestamp_by.is_some() && source.over.is_empty() => {
+                arrived.max(seen.minus(ordering.out_of_order))
+            }
+            (Payload::Estimate, _) | (_, Stamped::At(..)) => arrived,
+            (_, Stamped::Dropped(Reason::Late | Reason::OutOfOrder)) => arrived,
+            _ => Timestamp::MIN,
+        };
+        watermark = watermark.max(reached);
+        watermark
+    };
+    entries.iter().map(&mut after).collect()
+}
+
+/// The arrival clock less the late tolerance: no event that is still to come is stamped earlier.
+pub(crate) fn clock(late: Span, arrival: Timestamp) -> Timestamp {
+    arrival.minus(late)
+}
+
 enum Stamped {
     /// An event as its CREATE TABLE reads it, and its timestamp after the policies.
     At(Timestamp, Arc<Record>),

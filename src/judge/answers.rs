@@ -141,11 +141,11 @@ fn checkpoint(report: &RecoveryReport) -> Option<Found> {
 }
 
 /// State comes from where the table of design §3 says: a checkpoint that may be used is used, and else a
-/// replay reads exactly one lookback. A subject whose contract is [`Contract::AtLeast`] may do with less state
-/// and read more.
+/// replay reads exactly one lookback. A subject whose contract is not exact may do with less state and read
+/// more.
 fn outcome(truth: &Truth, contract: Contract, report: &RecoveryReport) -> Option<Found> {
     use Outcome::{Fresh, FromCheckpoint, Replayed};
-    let lax = contract == Contract::AtLeast;
+    let lax = !contract.exact;
     let (kind, message) =
         match (guarantee::expected_outcome(&truth.plan, &opened(truth, report)), report.answer.outcome) {
             (Fresh, _) | (_, FromCheckpoint) => return None,
@@ -199,7 +199,7 @@ fn positions(contract: Contract, report: &RecoveryReport) -> Option<Found> {
             let message =
                 format!("position {position} of partition {partition}, the replay begins at {since}");
             match position.cmp(&since) {
-                Less if contract == Contract::Exact => return found(Kind::ReadTooFar, message),
+                Less if contract.exact => return found(Kind::ReadTooFar, message),
                 Greater => return found(Kind::ReadTooLittle, message),
                 Less | Equal => {}
             }

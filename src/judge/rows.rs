@@ -30,6 +30,8 @@ pub(super) struct Walked {
     pub(super) copies: u64,
     pub(super) in_gaps: u64,
     pub(super) skipped: u64,
+    /// For each owed row when it first came, right or wrong.
+    pub(super) came: Vec<Option<Timestamp>>,
     /// Of each output: first occurrences came in canonical order.
     pub(super) ordered: Vec<bool>,
     /// Of each output: a row came more than once.
@@ -54,6 +56,7 @@ pub(super) fn walk(truth: &Truth, case: &Case, run: &Run, allowed: &Allowed) -> 
             copies: 0,
             in_gaps: 0,
             skipped: 0,
+            came: vec![None; truth.answer.rows.len()],
             ordered: vec![true; outputs],
             copied: vec![false; outputs],
             partial: vec![false; outputs],
@@ -128,6 +131,7 @@ impl Walk<'_> {
             Some(owed) if rows[owed].record != row.record => {
                 let kind = content(self.truth, row.output, &rows[owed], row);
                 // It came, if otherwise than owed: that is one difference, not a lost row besides.
+                self.found.came[owed].get_or_insert(delivery.at);
                 let before = self.seen[owed].replace(delivery.generation);
                 let message = if before.is_some() { ANOTHER_COPY } else { "" };
                 self.note(kind, delivery, Some(&rows[owed]), Some(row), message.to_owned());
@@ -140,6 +144,7 @@ impl Walk<'_> {
         let row = &self.truth.answer.rows[owed];
         let place = self.truth.place(owed);
         self.found.matched += 1;
+        self.found.came[owed].get_or_insert(delivery.at);
         if let Some(before) = self.seen[owed].replace(delivery.generation) {
             self.found.copies += 1;
             self.found.copied[row.output] = true;

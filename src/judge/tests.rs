@@ -11,7 +11,6 @@ use rewindow_query::{
 use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind};
 use rewindow_world::language::Language;
 use rewindow_world::outcome::{CheckpointRecord, Delivery, Failed, RecoveryReport, Run, Skipped};
-use rewindow_world::subject::Contract;
 
 use super::*;
 
@@ -323,7 +322,7 @@ fn a_replay_reads_one_lookback_and_no_more() {
         (shifted(1), false),
         (at_position(3), false),
     ] {
-        scene.run.contract = Contract::AtLeast;
+        scene.run.contract.exact = false;
         let verdict = judge(&scene.truth, &scene.case, &scene.run);
         assert_eq!(verdict.breach().is_none(), held, "{verdict:?}");
     }

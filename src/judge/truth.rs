@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rewindow_model::Answer;
+use rewindow_model::release::{self, Clock, Lane};
 use rewindow_query::plan::Op;
 use rewindow_query::{Entry, History, Identity, Plan, QueryError, Row, Shard, Timestamp};
 use rewindow_world::case::Case;
@@ -27,6 +28,10 @@ pub struct Truth {
     pub shards: Vec<Shard>,
     /// Partitions of each input of the plan.
     pub partitions: Vec<u32>,
+    /// The partitions of each shard, with how far their watermarks have come; empty where that is not known.
+    lanes: Vec<Vec<Lane>>,
+    /// First and last arrival of the case.
+    arrivals: (Timestamp, Timestamp),
     /// Of each row of the answer: shard and place among the rows of its (shard, output).
     places: Vec<(usize, usize)>,
     /// Rows of each (shard, output), as indices into the answer, in canonical order.
@@ -48,7 +53,12 @@ impl Truth {
     pub fn of_plan(plan: Arc<Plan>, case: &Case) -> Truth {
         let (partitions, history) = own_inputs(&plan, case);
         let answer = rewindow_model::answer(&plan, &case.ordering, &partitions, &history);
-        Truth::from_answer(plan, answer, partitions)
+        let mut truth = Truth::from_answer(plan, answer, partitions);
+        let lanes = |shard| release::lanes(&truth.plan, shard, &case.ordering, &history);
+        truth.lanes = truth.shards.iter().map(lanes).collect();
+        let arrivals = || case.history.entries.iter().map(|entry| entry.arrival);
+        truth.arrivals = (arrivals().min().unwrap_or_default(), arrivals().max().unwrap_or_default());
+        truth
     }
 
     /// A truth from an answer, whoever gave it: without a model, an uninterrupted run of the subject.
@@ -65,7 +75,8 @@ impl Truth {
             sequence.push(at);
             index.insert(row.identity(), at);
         }
-        Truth { plan, answer, shards, partitions, places, sequences, index }
+        let (lanes, arrivals) = (Vec::new(), Default::default());
+        Truth { plan, answer, shards, partitions, lanes, arrivals, places, sequences, index }
     }
 
     /// The rows that a shard owes to an output, in canonical order.
@@ -117,6 +128,17 @@ impl Truth {
             front.extend(&node.inputs);
         }
         "ordering"
+    }
+
+    /// The partitions of a shard, with how far their watermarks have come.
+    pub(super) fn lanes(&self, shard: usize) -> &[Lane] {
+        self.lanes.get(shard).map_or(&[], Vec::as_slice)
+    }
+
+    /// When estimates of the arrival clock are journaled in a case.
+    pub(super) fn clock(&self, case: &Case) -> Clock {
+        let (first, last) = self.arrivals;
+        Clock { heartbeat: case.deployment.heartbeat, first, last }
     }
 
     pub(super) fn sequence(&self, shard: usize, output: usize) -> &[usize] {

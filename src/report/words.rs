@@ -28,6 +28,7 @@ pub fn title(breach: &Breach) -> String {
         Kind::Repeated => "repeats a row without need",
         Kind::OutOfOrder => "gives rows out of order",
         Kind::BeforeStart => "gives a row from before its start",
+        Kind::LateRow => "withholds a row that is certain",
         Kind::NotLevel => "never catches up",
         Kind::CatchUp => "catches up in another time than estimated",
         Kind::NotDeterministic => "differs from one run to the next",

@@ -12,10 +12,12 @@ use crate::subject::Contract;
 /// All that can be observed of a run.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Run {
-    /// How exactly the subject's answers are held to the formulas.
+    /// How exactly the subject is held to the formulas.
     pub contract: Contract,
     /// What reached the sink, in order.
     pub deliveries: Vec<Delivery>,
+    /// Moments at which a shard had read all that had arrived, in order.
+    pub level: Vec<(usize, Timestamp)>,
     /// Every opening of a shard after the first.
     pub recoveries: Vec<RecoveryReport>,
     /// Spans of output time that a user's choice of start leaves out, per shard.

@@ -188,6 +188,7 @@ impl World<'_> {
             Some(since.plus(effort(count + share, rate)).max(self.now))
         } else {
             part.stint = None;
+            self.run.level.push((shard, self.now));
             let arrivals =
                 part.lanes.iter().filter_map(|l| self.log.arrival(l.input, l.partition, l.position));
             let next = arrivals.min().map(|at| grid(at, self.case.deployment.poll_interval, Span::ZERO));

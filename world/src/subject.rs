@@ -16,9 +16,9 @@ pub trait Subject {
     /// The parts of the job, in the order in which they are placed on nodes.
     fn shards(&self) -> &[Shard];
 
-    /// How exactly its answers are held to the formulas.
+    /// How exactly it is held to the formulas.
     fn contract(&self) -> Contract {
-        Contract::Exact
+        Contract::default()
     }
 
     /// Opens a shard after what happened.
@@ -29,14 +29,21 @@ pub trait Subject {
     fn open(&self, shard: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), String>;
 }
 
-/// How exactly a subject's answers are held to the formulas of recovery.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Contract {
-    /// A checkpoint that may be used is used, and a replay reads exactly one lookback.
-    #[default]
-    Exact,
-    /// A checkpoint may be left alone, and a replay may reach farther back, never less far.
-    AtLeast,
+/// How exactly a subject is held to the formulas: by default in everything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Contract {
+    /// A checkpoint that may be used is used, and a replay reads exactly one lookback. Without it a checkpoint
+    /// may be left alone, and a replay may reach farther back, never less far.
+    pub exact: bool,
+    /// A row is given as soon as the watermark makes it certain. Without it, at the end of the input at the
+    /// latest.
+    pub prompt: bool,
+}
+
+impl Default for Contract {
+    fn default() -> Contract {
+        Contract { exact: true, prompt: true }
+    }
 }
 
 /// What a subject is told when a shard is opened.
