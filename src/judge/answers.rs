@@ -21,6 +21,9 @@ pub(super) struct Allowed {
 
 struct Generation {
     number: u32,
+    output_from: Timestamp,
+    /// It began without any state of those before it.
+    anew: bool,
     unavoidable: Vec<Gap>,
     announced: Vec<Gap>,
 }
@@ -32,6 +35,8 @@ impl Allowed {
             if let Some(shard) = shards.get_mut(report.shard) {
                 shard.push(Generation {
                     number: report.generation,
+                    output_from: report.output_from,
+                    anew: report.answer.outcome != Outcome::FromCheckpoint,
                     unavoidable: unavoidable(truth, report),
                     announced: report.answer.gaps.clone(),
                 });
@@ -40,10 +45,18 @@ impl Allowed {
         Allowed { shards }
     }
 
-    /// Whether a generation or one before it announced that rows of this timestamp may be affected. What
-    /// was lost once stays lost: later generations may go on from state that lacks it.
+    /// Whether rows of this timestamp may be affected in a generation: it announced so, or one whose state it
+    /// goes on from (choice C-GAP). What was announced before a replay is no excuse after it.
     pub(super) fn announced(&self, shard: usize, generation: u32, at: Timestamp) -> bool {
         self.generations(shard, generation).any(|g| g.announced.iter().any(|gap| gap.contains(at)))
+    }
+
+    /// The generation that answers for a row that never came: the last one, up to `until`, that it was wanted
+    /// of.
+    pub(super) fn answers_for(&self, shard: usize, until: u32, at: Timestamp) -> u32 {
+        let of = self.shards.get(shard).map_or(&[][..], Vec::as_slice);
+        let wanted = |g: &&Generation| g.number <= until && g.output_from <= at;
+        of.iter().rfind(wanted).map_or(0, |generation| generation.number)
     }
 
     /// For each output, whether something that a recovery needed was forgotten.
@@ -58,7 +71,8 @@ impl Allowed {
 
     /// Whether any generation announced it.
     pub(super) fn announced_ever(&self, shard: usize, at: Timestamp) -> bool {
-        self.announced(shard, u32::MAX, at)
+        let mut of = self.shards.get(shard).into_iter().flatten();
+        of.any(|g| g.announced.iter().any(|gap| gap.contains(at)))
     }
 
     /// Whether it was unavoidable that rows of this timestamp be affected.
@@ -66,9 +80,12 @@ impl Allowed {
         self.generations(shard, generation).any(|g| g.unavoidable.iter().any(|gap| gap.contains(at)))
     }
 
+    /// A generation and those whose state it may have gone on from: back to the last that began anew.
     fn generations(&self, shard: usize, until: u32) -> impl Iterator<Item = &Generation> {
         let of = self.shards.get(shard).map_or(&[][..], Vec::as_slice);
-        of.iter().filter(move |generation| generation.number <= until)
+        let before = move |g: &&Generation| g.number <= until;
+        let anew = of.iter().filter(before).rfind(|g| g.anew).map_or(0, |generation| generation.number);
+        of.iter().filter(before).filter(move |generation| generation.number >= anew)
     }
 
     fn generation(&self, report: &RecoveryReport) -> Option<&Generation> {

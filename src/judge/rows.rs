@@ -186,15 +186,8 @@ impl Walk<'_> {
             if self.run.failure.as_ref().is_some_and(|failure| failure.at <= row.timestamp) {
                 continue;
             }
-            // The last generation carries all that was lost before it.
-            let last = self.run.recoveries.iter().rfind(|r| r.shard == shard);
-            let delivery = Delivery {
-                at: row.timestamp,
-                node: 0,
-                shard,
-                generation: last.map_or(0, |report| report.generation),
-                rows: Vec::new(),
-            };
+            let generation = self.allowed.answers_for(shard, u32::MAX, row.timestamp);
+            let delivery = Delivery { at: row.timestamp, node: 0, shard, generation, rows: Vec::new() };
             self.note(Kind::Lost, &delivery, Some(row), None, String::new());
         }
     }

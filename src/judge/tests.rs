@@ -258,6 +258,35 @@ fn a_gap_is_announced_or_a_breach() {
 }
 
 #[test]
+fn a_gap_announced_before_a_replay_is_no_excuse_after_it() {
+    let mut probe = scene();
+    probe.forget(Vec::new());
+    let allowed = answers::Allowed::of(&probe.truth, &probe.run);
+    let until = (0..10_000).map(at).filter(|&t| allowed.unavoidable(0, 1, t)).max().unwrap();
+    let gap = |from: i64| Gap { from: at(from), until: until.plus(Span::TICK) };
+    // After the first recovery rows from 4 on may lack something, and it says so; the second one replays.
+    let twice = |announced: Vec<Gap>| {
+        let mut scene = scene();
+        scene.forget(vec![gap(4)]);
+        let first = scene.run.recoveries[0].clone();
+        scene.replay(at(6));
+        let second = &mut scene.run.recoveries[0];
+        (second.generation, second.at, second.retained) = (2, at(6), first.retained.clone());
+        second.answer.positions.insert((0, 0), 3);
+        second.since.insert((0, 0), 3);
+        second.answer.gaps = announced;
+        let second = second.clone();
+        scene.run.recoveries = vec![first, second];
+        scene.run.deliveries = vec![delivery(0, &scene.rows[..2]), delivery(2, &scene.rows[5..])];
+        scene
+    };
+    // Rows 2 and 3 are the first recovery's, row 4 the second's.
+    let held = twice(vec![gap(6)]).held();
+    assert_eq!((held.rows_in_gaps, held.recoveries.announced), (3, 2));
+    assert_eq!(twice(Vec::new()).broken().1, Kind::GapSilent);
+}
+
+#[test]
 fn right_rows_do_not_excuse_a_wrong_answer() {
     let mut restart = scene();
     restart.run.recoveries[0].why = Why::UserRestart;
