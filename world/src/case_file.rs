@@ -105,7 +105,7 @@ fn no_format() -> CaseError {
         .hint(format!("write `format = {FORMAT}` on the first line"))
 }
 
-fn syntax(text: &str, error: &toml::de::Error) -> CaseError {
+pub(crate) fn syntax(text: &str, error: &toml::de::Error) -> CaseError {
     let found = CaseError::new("case-syntax", error.message());
     match error.span() {
         Some(span) => found.at(text, span.start),
@@ -156,7 +156,7 @@ struct EventText {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FaultText {
+pub(crate) struct FaultText {
     at: Timestamp,
     kind: String,
     node: Option<u32>,
@@ -282,7 +282,7 @@ impl Reader<'_> {
 }
 
 impl FaultText {
-    fn into_fault(mut self) -> Result<Fault, CaseError> {
+    pub(crate) fn into_fault(mut self) -> Result<Fault, CaseError> {
         let kind = std::mem::take(&mut self.kind);
         let made = match kind.as_str() {
             "node-kill" => FaultKind::NodeKill {
@@ -393,7 +393,7 @@ impl Deployment {
     }
 }
 
-fn fault_fields(kind: &FaultKind) -> String {
+pub(crate) fn fault_fields(kind: &FaultKind) -> String {
     match kind {
         FaultKind::NodeKill { node, down } => {
             format!("kind = \"node-kill\", node = {node}, down = {}", clock(*down))
@@ -414,7 +414,7 @@ fn fault_fields(kind: &FaultKind) -> String {
     }
 }
 
-fn clock(span: Span) -> String {
+pub(crate) fn clock(span: Span) -> String {
     format!("\"{}\"", span_to_clock(span))
 }
 

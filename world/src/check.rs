@@ -195,7 +195,7 @@ impl Fault {
     }
 }
 
-fn within(name: &str, span: Span, least: Span, most: Span) -> Result<(), CaseError> {
+pub(crate) fn within(name: &str, span: Span, least: Span, most: Span) -> Result<(), CaseError> {
     if (least..=most).contains(&span) {
         return Ok(());
     }
