@@ -13,6 +13,7 @@ mod history;
 mod part;
 mod pattern;
 mod query;
+pub mod regions;
 mod relation;
 mod schedule;
 mod select;

@@ -8,6 +8,7 @@
 mod answers;
 mod late;
 mod level;
+pub mod regions;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -103,6 +104,8 @@ pub enum Claim {
     Deterministic,
     /// After the last fault the job catches up, within the estimate.
     Live,
+    /// What a consumer of paired regions holds loses and repeats nothing; a faulty version reaches one of them.
+    Regions,
 }
 
 impl Claim {
@@ -118,6 +121,7 @@ impl Claim {
             Claim::Failure => "failure",
             Claim::Deterministic => "deterministic",
             Claim::Live => "live",
+            Claim::Regions => "regions",
         }
     }
 }
@@ -176,6 +180,16 @@ pub enum Kind {
     CatchUp,
     /// Two runs of one case differ.
     NotDeterministic,
+    /// A faulty version reached both members of a pair.
+    BothFaulty,
+    /// Both members of a pair were upgraded before the first had soaked.
+    UpgradedTogether,
+    /// Two regions say different things of what they owe alike, or a consumer holds what its region does not owe.
+    RegionsDisagree,
+    /// A consumer of paired regions holds a row twice.
+    ConsumerRepeated,
+    /// A consumer of paired regions lacks a row that both owe.
+    ConsumerLost,
 }
 
 impl Kind {
@@ -207,6 +221,11 @@ impl Kind {
             Kind::NotLevel => "not-level",
             Kind::CatchUp => "catch-up",
             Kind::NotDeterministic => "not-deterministic",
+            Kind::BothFaulty => "both-faulty",
+            Kind::UpgradedTogether => "upgraded-together",
+            Kind::RegionsDisagree => "regions-disagree",
+            Kind::ConsumerRepeated => "consumer-repeated",
+            Kind::ConsumerLost => "consumer-lost",
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod language;
 pub mod laws;
 pub mod plan_page;
 pub mod pool;
+pub mod regions;
 pub mod report;
 pub mod shrink;
 pub mod simulate;

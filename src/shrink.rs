@@ -7,6 +7,7 @@
 
 mod entries;
 mod query;
+pub(crate) mod regions;
 mod settings;
 #[cfg(test)]
 mod tests;

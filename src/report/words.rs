@@ -32,6 +32,11 @@ pub fn title(breach: &Breach) -> String {
         Kind::NotLevel => "never catches up",
         Kind::CatchUp => "catches up in another time than estimated",
         Kind::NotDeterministic => "differs from one run to the next",
+        Kind::BothFaulty => "has a faulty version in both regions",
+        Kind::UpgradedTogether => "has both regions upgraded at once",
+        Kind::RegionsDisagree => "says one thing here and another there",
+        Kind::ConsumerRepeated => "reaches the consumer twice",
+        Kind::ConsumerLost => "does not reach the consumer",
     };
     let after = match breach.fault {
         None => String::new(),

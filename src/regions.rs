@@ -1,0 +1,197 @@
+//! Pairs of regions: one case, played and judged; the search for a smaller one; many of them for a job.
+//!
+//! Beside [`crate::trial`] for one region, and made of the same parts. Invariant: what is said of pair `i` of a
+//! campaign follows from (seed, i) alone.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use rewindow_query::{Plan, QueryError};
+use rewindow_world::CaseError;
+use rewindow_world::case::Case;
+use rewindow_world::regions::{PlayOptions, Played, RegionPlant, RegionsCase, Signal, play};
+
+use crate::choices::Seeded;
+use crate::generate::Vary;
+use crate::generate::regions::{VaryRegions, pair};
+use crate::judge::regions::{PairHeld, judge_pair};
+use crate::judge::{Breach, Truth};
+use crate::pool;
+use crate::trial::Maker;
+
+pub use crate::shrink::regions::shrink_pair;
+
+/// Why a pair cannot be judged.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum Unplayable {
+    /// The case is refused.
+    #[error("{0}")]
+    Case(CaseError),
+    /// Its query is.
+    #[error("{0}")]
+    Query(QueryError),
+}
+
+/// What is said of a pair.
+pub type PairVerdict = Result<PairHeld, Box<Breach>>;
+
+/// Plays a pair and judges it.
+///
+/// # Errors
+/// The case or its query is refused.
+pub fn trial_pair(
+    case: &RegionsCase,
+    make: &Maker<'_>,
+    plant: Option<RegionPlant>,
+) -> Result<(Played, PairVerdict), Unplayable> {
+    let plan = crate::language::plan_of(&case.base).map_err(Unplayable::Query)?;
+    trial_of_plan(&Arc::new(plan), case, make, plant)
+}
+
+/// Likewise, of a query that is analysed already.
+///
+/// # Errors
+/// The case is refused.
+pub fn trial_of_plan(
+    plan: &Arc<Plan>,
+    case: &RegionsCase,
+    make: &Maker<'_>,
+    plant: Option<RegionPlant>,
+) -> Result<(Played, PairVerdict), Unplayable> {
+    let maker = |case: &Case| make(plan, case);
+    let played = play(case, plan, &maker, PlayOptions { plant }).map_err(Unplayable::Case)?;
+    let truths: Vec<Truth> = played.cases.iter().map(|own| Truth::of_plan(plan.clone(), own)).collect();
+    let verdict = judge_pair(&truths, case, &played);
+    Ok((played, verdict))
+}
+
+/// Many pairs of one job.
+pub struct Pairs<'a> {
+    /// The job as a case in which nothing goes wrong.
+    pub base: &'a Case,
+    /// Its query.
+    pub plan: &'a Arc<Plan>,
+    /// What may vary in a region.
+    pub vary: &'a Vary,
+    /// What may vary between regions.
+    pub regions: &'a VaryRegions,
+    /// Makes the system under test.
+    pub subject: &'a Maker<'a>,
+    /// A bug in consumer or update service.
+    pub plant: Option<RegionPlant>,
+    /// The seed.
+    pub seed: u64,
+    /// How many.
+    pub cases: u64,
+    /// How many threads.
+    pub threads: usize,
+}
+
+/// What came of many pairs.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PairsOutcome {
+    /// How many held.
+    pub held: u64,
+    /// The rows their consumers hold, together.
+    pub rows: u64,
+    /// What was reached, by name.
+    pub reached: BTreeMap<&'static str, u64>,
+    /// The first that did not hold.
+    pub broken: Option<Box<BrokenPair>>,
+}
+
+/// A pair that broke.
+#[derive(Clone, PartialEq, Debug)]
+pub struct BrokenPair {
+    /// Its number.
+    pub number: u64,
+    /// The whole case.
+    pub case: RegionsCase,
+    /// In which way.
+    pub breach: Breach,
+}
+
+impl Pairs<'_> {
+    /// The pair of a number.
+    #[must_use]
+    pub fn case(&self, number: u64) -> RegionsCase {
+        pair(self.base, self.vary, self.regions, &mut Seeded::new(self.seed, number))
+    }
+
+    /// Judges them. `stop` is asked before each further one is counted.
+    ///
+    /// # Errors
+    /// A pair that cannot be played.
+    pub fn run(&self, stop: &dyn Fn() -> bool) -> Result<PairsOutcome, Unplayable> {
+        let mut outcome = PairsOutcome::default();
+        let mut failed = None;
+        let job = |number| {
+            let case = self.case(number);
+            let (played, verdict) = trial_of_plan(self.plan, &case, self.subject, self.plant)?;
+            let reached = reached(&played, verdict.as_ref().ok());
+            Ok((verdict.map_err(|breach| (case, breach)), reached))
+        };
+        pool::for_each_in_order(self.cases, self.threads, job, |number, result| {
+            if stop() {
+                return ControlFlow::Break(());
+            }
+            match result {
+                Ok((Ok(held), reached)) => {
+                    outcome.held += 1;
+                    outcome.rows += held.rows;
+                    reached.into_iter().for_each(|name| *outcome.reached.entry(name).or_default() += 1);
+                    return ControlFlow::Continue(());
+                }
+                Ok((Err((case, breach)), _)) => {
+                    outcome.broken = Some(Box::new(BrokenPair { number, case, breach: *breach }));
+                }
+                Err(error) => failed = Some(error),
+            }
+            ControlFlow::Break(())
+        });
+        failed.map_or(Ok(outcome), Err)
+    }
+}
+
+/// States that a search over pairs must reach, or its verdict says little.
+pub const REQUIRED: [&str; 13] = [
+    "region gone",
+    "gap announced",
+    "alarm of the update service",
+    "primary caught up",
+    "deduped",
+    "both upgraded in turn",
+    "rollout stopped",
+    "rolled back",
+    "rollout rests",
+    "regions owe the same",
+    "regions owe different rows",
+    "a region unhurt",
+    "every region hurt",
+];
+
+/// What a pair reached.
+#[must_use]
+pub fn reached(played: &Played, held: Option<&PairHeld>) -> Vec<&'static str> {
+    let mut names: Vec<&'static str> =
+        played.consumer.switches.iter().map(|switch| switch.why.name()).collect();
+    let goods = played.decisions.iter().filter(|decision| decision.what == Signal::Good).count();
+    let decided = |what: fn(&Signal) -> bool| played.decisions.iter().any(|decision| what(&decision.what));
+    let flags = [
+        ("deduped", played.consumer.deduped > 0),
+        ("both upgraded in turn", goods > 1),
+        ("rollout stopped", decided(|what| matches!(what, Signal::Alarm(_)))),
+        ("rolled back", decided(|what| *what == Signal::RolledBack)),
+        ("rollout rests", decided(|what| *what == Signal::Rests)),
+        ("rows withdrawn", played.consumer.withdrawn > 0),
+        ("regions owe the same", held.is_some_and(|held| held.alike && held.rows > 0)),
+        ("regions owe different rows", held.is_some_and(|held| !held.alike)),
+        ("a region unhurt", held.is_some_and(|held| held.unhurt)),
+        ("every region hurt", held.is_some_and(|held| !held.unhurt)),
+    ];
+    names.extend(flags.into_iter().filter(|&(_, is)| is).map(|(name, _)| name));
+    names.sort_unstable();
+    names.dedup();
+    names
+}
