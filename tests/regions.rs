@@ -1,0 +1,197 @@
+//! Claim 9, *regions*: the consumer of a pair loses and repeats nothing, and a faulty version never reaches both.
+//!
+//! What no other suite would catch: what goes wrong between two jobs that are each right: a consumer that switches,
+//! dedupes and goes back, an update service that goes on or stops. Four bugs planted there are found and made small;
+//! the stories of the committed pairs are told line by line.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+mod support;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use rewindow::budget::Budget;
+use rewindow::choices::Seeded;
+use rewindow::generate::regions::small_pair;
+use rewindow::judge::{Breach, Kind};
+use rewindow::pool;
+use rewindow::regions::{PairVerdict, REQUIRED, reached, shrink_pair, trial_pair};
+use rewindow::report::title;
+use rewindow_query::{Plan, Timestamp};
+use rewindow_world::case::Case;
+use rewindow_world::regions::{Played, RegionPlant, RegionsCase, Signal};
+use rewindow_world::subject::Subject;
+use support::{Reached, Search, engine};
+
+/// Most smaller cases that are tried.
+const TRIES_MAX: u64 = 3_000;
+
+fn make(plan: &Arc<Plan>, case: &Case) -> Box<dyn Subject> {
+    engine(plan, case)
+}
+
+fn trial(case: &RegionsCase, plant: Option<RegionPlant>) -> (Played, PairVerdict) {
+    trial_pair(case, &make, plant).unwrap_or_else(|error| panic!("{error}\n{}", case.to_toml()))
+}
+
+fn told(breach: &Breach) -> String {
+    format!("{} at {}: {} ({})", title(breach), breach.at, breach.message, breach.kind.name())
+}
+
+#[test]
+fn consumers_of_pairs_lose_and_repeat_nothing() {
+    let search = Search::new("regions", 4_000);
+    let mut all = Reached::default();
+    search.run(
+        |_, choices| {
+            let case = small_pair(choices);
+            let (played, verdict) = trial(&case, None);
+            match verdict {
+                Ok(held) => Ok(reached(&played, Some(&held))),
+                Err(breach) => {
+                    let (case, breach, _) = shrink_pair(&case, &breach, &make, None, TRIES_MAX);
+                    Err(format!("{}\n{}", told(&breach), case.to_toml()))
+                }
+            }
+        },
+        |names| names.into_iter().for_each(|name| all.note(name)),
+    );
+    search.require(&all, &REQUIRED);
+}
+
+#[test]
+fn a_pair_is_played_twice_alike() {
+    for number in 0..200 {
+        let case = small_pair(&mut Seeded::new(3, number));
+        assert_eq!(trial(&case, None), trial(&case, None), "{}", case.to_toml());
+    }
+}
+
+/// How a plant must show.
+fn shows(plant: RegionPlant, kind: Kind) -> bool {
+    match plant {
+        RegionPlant::BatchesTogether => matches!(kind, Kind::BothFaulty | Kind::UpgradedTogether),
+        RegionPlant::FailoverNoDedupe => kind == Kind::ConsumerRepeated,
+        RegionPlant::TakenBackTooEarly => matches!(kind, Kind::ConsumerLost | Kind::RegionsDisagree),
+        RegionPlant::RolloutNeverStops => matches!(kind, Kind::BothFaulty | Kind::RegionsDisagree),
+    }
+}
+
+fn find(plant: RegionPlant) -> Option<(u64, RegionsCase, Breach)> {
+    let threads = Budget::from_environment().unwrap_or_else(|problem| panic!("{problem}")).threads();
+    let mut found = None;
+    let job = |number| {
+        let case = small_pair(&mut Seeded::new(1, number));
+        trial(&case, Some(plant)).1.err().map(|breach| (number, case, *breach))
+    };
+    pool::for_each_in_order(20_000, threads, job, |_, result| {
+        found = result;
+        if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    found
+}
+
+#[test]
+fn every_plant_between_regions_is_found_and_made_small() {
+    let mut wrong = Vec::new();
+    for plant in RegionPlant::ALL {
+        let Some((number, case, breach)) = find(plant) else {
+            wrong.push(format!("{}: not found", plant.name()));
+            continue;
+        };
+        let (small, breach, tries) = shrink_pair(&case, &breach, &make, Some(plant), TRIES_MAX);
+        let (entries, faults) = (small.base.history.entries.len(), small.regions.iter());
+        let faults: usize = faults.map(|region| region.faults.len() + region.outages.len()).sum();
+        let line =
+            format!("{}: pair {number}, {tries} tries to {entries} events, {faults} faults", plant.name());
+        println!("{line}: {}", told(&breach));
+        let healthy = trial(&small, None).1;
+        if !shows(plant, breach.kind) || entries > 8 || faults > 2 || healthy.is_err() {
+            wrong.push(format!("{line}: {}\n{healthy:?}\n{}", told(&breach), small.to_toml()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+// ---- stories ----------------------------------------------------------------------------------------
+
+/// What update service and consumer did, line by line, as minutes and seconds since midnight.
+fn story(case: &RegionsCase, played: &Played) -> Vec<String> {
+    let clock = |at: Timestamp| at.to_string().get(14..19).unwrap().to_owned();
+    let name = |region: usize| case.regions[region].name.as_str();
+    let said = |what: Signal| match what {
+        Signal::Upgraded => "upgraded".to_owned(),
+        Signal::Good => "is well".to_owned(),
+        Signal::Alarm(alarm) => alarm.name().to_owned(),
+        Signal::RolledBack => "rolled back".to_owned(),
+        Signal::Rests => "rests".to_owned(),
+    };
+    let decided = played.decisions.iter().map(|d| (d.at, format!("{} {}", name(d.region), said(d.what))));
+    let switched = played.consumer.switches.iter();
+    let switched = switched.map(|s| (s.at, format!("consumer to {}: {}", name(s.to), s.why.name())));
+    let mut lines: Vec<(Timestamp, String)> = decided.chain(switched).collect();
+    lines.sort_by_key(|line| line.0);
+    lines.into_iter().map(|(at, line)| format!("{} {line}", clock(at))).collect()
+}
+
+/// Plays a committed pair; gives its story and how many rows the consumer holds, left aside and gave back.
+fn committed(file: &str) -> (Vec<String>, [u64; 3]) {
+    let path = format!("{}/tests/cases/regions/{file}.toml", env!("CARGO_MANIFEST_DIR"));
+    let case = RegionsCase::from_toml(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    assert_eq!(RegionsCase::from_toml(&case.to_toml()).as_ref(), Ok(&case), "{path}");
+    let (played, verdict) = trial(&case, None);
+    verdict.unwrap_or_else(|breach| panic!("{path}: {}", told(&breach)));
+    let consumer = &played.consumer;
+    (story(&case, &played), [consumer.rows.len() as u64, consumer.deduped, consumer.withdrawn])
+}
+
+/// How a committed pair breaks with a bug planted.
+fn broken_by(file: &str, plant: RegionPlant) -> Option<Kind> {
+    let path = format!("{}/tests/cases/regions/{file}.toml", env!("CARGO_MANIFEST_DIR"));
+    let case = RegionsCase::from_toml(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    trial(&case, Some(plant)).1.err().map(|breach| breach.kind)
+}
+
+#[test]
+fn paired_regions_upgrade_in_turn() {
+    let file = "paired-regions-upgrade-in-turn";
+    let (story, rows) = committed(file);
+    let told = ["00:40 west upgraded", "01:05 west is well", "01:06 east upgraded", "01:31 east is well"];
+    assert_eq!((story, rows), (told.map(str::to_owned).to_vec(), [17, 0, 0]));
+    assert_eq!(broken_by(file, RegionPlant::BatchesTogether), Some(Kind::UpgradedTogether));
+}
+
+#[test]
+fn faulty_version_stopped_at_the_first_batch() {
+    let file = "faulty-version-stopped-at-the-first-batch";
+    let (story, rows) = committed(file);
+    let told = [
+        "00:40 east upgraded",
+        "00:50 east disagrees with its partner",
+        "00:50 consumer to west: alarm of the update service",
+        "00:51 east rolled back",
+        "01:09 consumer to east: primary caught up",
+    ];
+    assert_eq!((story, rows), (told.map(str::to_owned).to_vec(), [17, 11, 2]));
+    assert_eq!(broken_by(file, RegionPlant::BatchesTogether), Some(Kind::BothFaulty));
+    assert_eq!(broken_by(file, RegionPlant::RolloutNeverStops), Some(Kind::BothFaulty));
+}
+
+#[test]
+fn region_failover_dedupes() {
+    let file = "region-failover-dedupes";
+    let (story, rows) = committed(file);
+    let told = ["01:02 consumer to west: region gone", "06:40 consumer to east: primary caught up"];
+    assert_eq!((story, rows), (told.map(str::to_owned).to_vec(), [17, 22, 0]));
+    assert_eq!(broken_by(file, RegionPlant::FailoverNoDedupe), Some(Kind::ConsumerRepeated));
+}
+
+#[test]
+fn primary_comes_back() {
+    let file = "primary-comes-back";
+    let (story, rows) = committed(file);
+    let told = ["05:45 consumer to west: region gone", "20:31 consumer to east: primary caught up"];
+    assert_eq!((story, rows), (told.map(str::to_owned).to_vec(), [11, 14, 0]));
+    assert_eq!(broken_by(file, RegionPlant::TakenBackTooEarly), Some(Kind::RegionsDisagree));
+}
