@@ -13,6 +13,7 @@ pub mod calls;
 pub mod checkpoint;
 pub mod codec;
 pub mod column;
+pub mod commit;
 pub mod coordinator;
 pub mod eval;
 pub mod exact;
@@ -67,6 +68,8 @@ pub use task::{Received, Task, TaskOpening};
 
 #[cfg(test)]
 mod aggregates_tests;
+#[cfg(test)]
+mod commit_tests;
 #[cfg(test)]
 mod join_tests;
 #[cfg(test)]

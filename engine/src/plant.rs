@@ -80,6 +80,12 @@ pub enum Plant {
     LinkEpochIgnored,
     /// After a restore rows are dealt out to other keyed tasks than before.
     KeyedRouteChanges,
+    /// A restored writer knows a sealed transaction by whether its number is even.
+    TransactionBySlot,
+    /// A restored writer does not commit what its checkpoint says is sealed.
+    CommitForgotten,
+    /// A write that is tried again goes behind those that waited with it.
+    RetryReorders,
 }
 
 /// A plant with its name and what it is.
@@ -153,7 +159,7 @@ const TABLE: &[Entry] = &[
     ),
 ];
 
-/// Every plant in what nodes do together: checkpoints published, tasks fenced, rows sent.
+/// Every plant in what nodes do together: checkpoints published, tasks fenced, rows sent and written.
 const ACROSS: &[Entry] = &[
     (Plant::FencingAbsent, "fencing-absent", "whoever acted for a task before may go on doing so"),
     (Plant::PublishNotAtomic, "publish-not-atomic", "a checkpoint is written over the one before"),
@@ -186,6 +192,21 @@ const ACROSS: &[Entry] = &[
         "keyed-route-changes",
         "after a restore rows are dealt out to other keyed tasks than before",
     ),
+    (
+        Plant::TransactionBySlot,
+        "transaction-by-slot",
+        "a restored writer knows a sealed transaction by whether its number is even",
+    ),
+    (
+        Plant::CommitForgotten,
+        "commit-forgotten",
+        "a restored writer does not commit what its checkpoint says is sealed",
+    ),
+    (
+        Plant::RetryReorders,
+        "retry-reorders",
+        "a write that is tried again goes behind those that waited with it",
+    ),
 ];
 
 impl Plant {
@@ -217,7 +238,7 @@ impl Plant {
         self.entry().2
     }
 
-    /// What a query or its events must have for the bug to do anything, in words; `None` where any will do.
+    /// What a query, its events or the deployment must have for the bug to do anything, in words; `None` where any will do.
     pub fn needs(self) -> Option<&'static str> {
         Some(match self {
             Plant::CheckpointForgetsWatermark
@@ -231,7 +252,9 @@ impl Plant {
             | Plant::PublishNotAtomic
             | Plant::CollectTooEarly
             | Plant::ForgetBeforeCheckpoint
-            | Plant::EpochKept => return None,
+            | Plant::EpochKept
+            | Plant::RetryReorders => return None,
+            Plant::TransactionBySlot | Plant::CommitForgotten => "a transactional sink",
             Plant::ReplayIgnoresEarlyLimit => "events stamped ahead of their arrival",
             Plant::ReplayTooShort => "an operator that looks back",
             Plant::TumblingWindowLost => "a tumbling window",
@@ -256,7 +279,7 @@ impl Plant {
         })
     }
 
-    /// Whether the plan has what the bug needs; of the events it says nothing.
+    /// Whether the plan has what the bug needs; of events and deployment it says nothing.
     pub fn can_show(self, plan: &Plan) -> bool {
         let any = |has: fn(&Op) -> bool| plan.nodes.iter().any(|node| has(&node.op));
         match self {
