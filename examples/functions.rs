@@ -15,7 +15,7 @@ use rewindow_query::{
     Accumulator, Declared, Entry, Functions, History, Ordering, Payload, Policy, Record, Span, Timestamp,
     Value, analyse_with,
 };
-use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind, StartMode};
+use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind, SinkKind, StartMode};
 use rewindow_world::engine_subject::EngineSubject;
 use rewindow_world::language::Language;
 
@@ -118,6 +118,7 @@ fn main() {
             rate: 10,
             retention: None,
             heartbeat: Span::minutes(1),
+            sink: SinkKind::Append,
         },
         history: Arc::new(history()),
         faults: vec![

@@ -198,16 +198,18 @@ impl Campaign<'_> {
 }
 
 /// Which outputs were struck by which faults: their part was opened again for it. A cut of the retention
-/// strikes all, whether or not anything has to be opened again.
+/// and a fault of the sink strike all, whether or not anything has to be opened again.
 fn struck(truth: &Truth, case: &Case, run: &Run) -> Vec<(usize, &'static str)> {
     let mut struck = Vec::new();
     for report in &run.recoveries {
         let outputs = truth.shards.get(report.shard).map_or(&[][..], |shard| &shard.outputs);
         struck.extend(outputs.iter().map(|&output| (output, report.fault)));
     }
-    let cut = Trouble::Retention.name();
-    if case.faults.iter().any(|fault| fault.kind.name() == cut) {
-        struck.extend((0..truth.plan.outputs.len()).map(|output| (output, cut)));
+    for trouble in [Trouble::Retention, Trouble::SinkUnavailable, Trouble::SinkAckLost] {
+        let name = trouble.name();
+        if case.faults.iter().any(|fault| fault.kind.name() == name) {
+            struck.extend((0..truth.plan.outputs.len()).map(|output| (output, name)));
+        }
     }
     struck.sort_unstable();
     struck.dedup();

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use rewindow_query::plan::{Op, Window};
 use rewindow_query::{Declared, Ordering, Plan, Policy, Span};
-use rewindow_world::case::{Case, CaseInput, Deployment};
+use rewindow_world::case::{Case, CaseInput, Deployment, SinkKind};
 use rewindow_world::language::Language;
 
 use crate::choices::Choices;
@@ -44,17 +44,23 @@ pub enum Trouble {
     Restart,
     /// The source forgets.
     Retention,
+    /// The sink takes nothing for a while.
+    SinkUnavailable,
+    /// A write is done, and not acknowledged.
+    SinkAckLost,
 }
 
 impl Trouble {
     /// All of them, in the order of tables.
-    pub const ALL: [Trouble; 6] = [
+    pub const ALL: [Trouble; 8] = [
         Trouble::NodeKill,
         Trouble::OsUpgrade,
         Trouble::UpgradeState,
         Trouble::UpgradeReplay,
         Trouble::Restart,
         Trouble::Retention,
+        Trouble::SinkUnavailable,
+        Trouble::SinkAckLost,
     ];
 
     /// The name, as in [`rewindow_world::case::FaultKind::name`].
@@ -66,6 +72,8 @@ impl Trouble {
             Trouble::UpgradeReplay => "upgrade, replay",
             Trouble::Restart => "restart",
             Trouble::Retention => "retention",
+            Trouble::SinkUnavailable => "sink unavailable",
+            Trouble::SinkAckLost => "sink ack lost",
         }
     }
 }
@@ -154,6 +162,7 @@ pub fn small_case(choices: &mut dyn Choices) -> Case {
         rate: 1_000,
         retention: None,
         heartbeat: Span::seconds(10),
+        sink: sink(choices),
     };
     let case = Case {
         name: "small case".to_owned(),
@@ -167,6 +176,11 @@ pub fn small_case(choices: &mut dyn Choices) -> Case {
         faults: Vec::new(),
     };
     schedule(&case, &Vary::all(&plan, &ordering), choices)
+}
+
+/// Every kind of sink; half of all cases keep to the plainest.
+fn sink(choices: &mut dyn Choices) -> SinkKind {
+    SinkKind::ALL[choices.weighted(&[4, 1, 1, 2])]
 }
 
 /// So many entries that no operator of a plan can make much more than 100,000 rows of them: where joins follow on

@@ -2,14 +2,15 @@
 //!
 //! It knows the truth ([`Truth`]: the model's answer to the whole history) and the run, and nothing of how
 //! either came about. Every difference is either forgiven by a rule named here or is a [`Breach`]; among
-//! several, the cause is reported before its effects: panics, refusals, answers, failures, rows by timestamp,
-//! catch-up. Invariant: the verdict is a function of (truth, case, run).
+//! several, the cause is reported before its effects: panics, refusals, answers, failures, rows by timestamp, what
+//! consumers see, catch-up. Invariant: the verdict is a function of (truth, case, run).
 
 mod answers;
 mod late;
 mod level;
 pub mod regions;
 mod rows;
+mod sinks;
 #[cfg(test)]
 mod tests;
 mod truth;
@@ -174,6 +175,14 @@ pub enum Kind {
     BeforeStart,
     /// A row was certain, everything that had arrived was read, and it did not come.
     LateRow,
+    /// Consumers never see an owed row, though it was written.
+    NotVisible,
+    /// Consumers see a row twice where the sink promises it once.
+    VisibleTwice,
+    /// Consumers see a row that is not owed, or not so.
+    VisibleWrong,
+    /// Consumers see rows in another order than the canonical one where the sink promises it.
+    VisibleOutOfOrder,
     /// A shard had not caught up at the end.
     NotLevel,
     /// Catch-up took longer or shorter than the formula says.
@@ -218,6 +227,10 @@ impl Kind {
             Kind::OutOfOrder => "out-of-order",
             Kind::BeforeStart => "before-start",
             Kind::LateRow => "late-row",
+            Kind::NotVisible => "not-visible",
+            Kind::VisibleTwice => "visible-twice",
+            Kind::VisibleWrong => "visible-wrong",
+            Kind::VisibleOutOfOrder => "visible-out-of-order",
             Kind::NotLevel => "not-level",
             Kind::CatchUp => "catch-up",
             Kind::NotDeterministic => "not-deterministic",
@@ -283,11 +296,12 @@ pub fn judge(truth: &Truth, case: &Case, run: &Run) -> Verdict {
         .or_else(|| failure(truth, case, run, &allowed))
         .or_else(|| fails_again(truth, run, &allowed))
         .or_else(|| rows.first.clone())
+        .or_else(|| sinks::breach(truth, case, run, &allowed))
         .or_else(|| late::breach(truth, case, run, &allowed, &rows.came))
         .or_else(|| answers::catch_up(truth, run));
     match breach {
         None => Verdict::Held(Held {
-            levels: level::of_held(truth, run, &allowed, &rows),
+            levels: level::of_held(truth, case, run, &allowed, &rows),
             short: allowed.short(truth),
             recoveries: recoveries(run),
             rows_matched: rows.matched,
@@ -296,7 +310,7 @@ pub fn judge(truth: &Truth, case: &Case, run: &Run) -> Verdict {
             rows_skipped: rows.skipped,
         }),
         Some(mut breach) => {
-            let levels = level::of_outputs(truth, run, &allowed);
+            let levels = level::of_outputs(truth, case, run, &allowed);
             breach.level = match breach.output {
                 Some(output) => levels[output],
                 // The weakest of all, and none if one held none: `None` is not the least for `min`.

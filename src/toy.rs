@@ -13,7 +13,7 @@ use rewindow_query::{
     Entry, Failure, History, Ordering, Outcome, Payload, Plan, Policy, Record, Recovered, Row, Shard, Span,
     Timestamp, Value, Why,
 };
-use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind, StartMode};
+use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind, SinkKind, StartMode};
 use rewindow_world::journal::Journal;
 use rewindow_world::language::Language;
 use rewindow_world::subject::{Contract, Opening, Subject, Worker};
@@ -62,6 +62,7 @@ pub(crate) fn case(count: i64) -> Case {
             rate: 50,
             retention: None,
             heartbeat: Span::seconds(40),
+            sink: SinkKind::Append,
         },
         history: Arc::new(History::of((0..count).map(entry).collect())),
         faults: vec![

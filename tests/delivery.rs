@@ -34,19 +34,21 @@ fn consume<'a>(truth: &'a Truth, run: &'a Run) -> Result<Consumers<'a>, String> 
     let owed = truth.answer.rows.iter().map(|row| (row.identity(), row)).collect();
     let mut consumers = Consumers { owed, upsert: BTreeMap::new(), unique: BTreeMap::new(), copies: 0 };
     let mut last: BTreeMap<(usize, u32, usize), (&Row, BTreeSet<Identity>)> = BTreeMap::new();
-    for delivery in &run.deliveries {
+    for (index, delivery) in run.deliveries.iter().enumerate() {
+        // A write whose acknowledgement was lost: copies, whatever its generation.
+        let again = run.written_again.contains(&index);
         let gaps = gaps(run, delivery.shard);
         for row in delivery.rows.iter().filter(|row| !gaps.iter().any(|gap| gap.contains(row.timestamp))) {
             // One generation of a part of the job: in order of time, each row once.
             let (before, seen) = last
                 .entry((delivery.shard, delivery.generation, row.output))
                 .or_insert_with(|| (row, BTreeSet::new()));
-            if before.timestamp > row.timestamp {
+            if before.timestamp > row.timestamp && !again {
                 return Err(format!("out of order: {row:?} after {before:?}"));
             }
             *before = row;
-            if !seen.insert(row.identity()) {
-                return Err(format!("twice in a generation: {row:?}"));
+            if seen.insert(row.identity()) == again {
+                return Err(format!("twice in a generation, or written again before it was: {row:?}"));
             }
             if consumers.upsert.insert(row.identity(), row).is_some_and(|copy| copy != row) {
                 return Err(format!("a copy that is none: {row:?}"));

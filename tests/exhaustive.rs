@@ -17,7 +17,7 @@ use rewindow::judge::{Truth, Verdict};
 use rewindow::trial::trial;
 use rewindow_engine::Plant;
 use rewindow_query::{Entry, History, Ordering, Payload, Policy, Record, Span, Timestamp, Value};
-use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind, StartMode};
+use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind, SinkKind, StartMode};
 use rewindow_world::engine_subject::EngineSubject;
 use rewindow_world::language::Language;
 
@@ -159,6 +159,7 @@ fn case(query: &str, streams: usize, step: i64, history: Arc<History>, faults: V
             rate: 1_000,
             retention: None,
             heartbeat: steps(3),
+            sink: SinkKind::Append,
         },
         history,
         faults,

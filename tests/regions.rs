@@ -74,7 +74,10 @@ fn shows(plant: RegionPlant, kind: Kind) -> bool {
         RegionPlant::BatchesTogether => matches!(kind, Kind::BothFaulty | Kind::UpgradedTogether),
         RegionPlant::FailoverNoDedupe => kind == Kind::ConsumerRepeated,
         RegionPlant::TakenBackTooEarly => matches!(kind, Kind::ConsumerLost | Kind::RegionsDisagree),
-        RegionPlant::RolloutNeverStops => matches!(kind, Kind::BothFaulty | Kind::RegionsDisagree),
+        // A faulty version that gives nothing, and stays, leaves the consumer without.
+        RegionPlant::RolloutNeverStops => {
+            matches!(kind, Kind::BothFaulty | Kind::RegionsDisagree | Kind::ConsumerLost)
+        }
     }
 }
 

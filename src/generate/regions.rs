@@ -5,7 +5,7 @@
 
 use rewindow_query::time::SECOND;
 use rewindow_query::{Span, Timestamp};
-use rewindow_world::case::Case;
+use rewindow_world::case::{Case, SinkKind};
 use rewindow_world::regions::{Faulty, Outage, Region, RegionsCase, Rollout};
 
 use super::{Trouble, Vary, schedule, small_case};
@@ -26,7 +26,9 @@ pub struct VaryRegions {
 
 /// A small case in two regions.
 pub fn small_pair(choices: &mut dyn Choices) -> RegionsCase {
-    let base = Case { faults: Vec::new(), ..small_case(choices) };
+    let mut base = Case { faults: Vec::new(), ..small_case(choices) };
+    // A consumer of two regions reads what they write, and removes copies itself.
+    base.deployment.sink = SinkKind::Append;
     let Ok(plan) = crate::language::plan_of(&base) else {
         return pair(&base, &none(), &VaryRegions::default(), choices);
     };

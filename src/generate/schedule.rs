@@ -109,6 +109,7 @@ fn deployment(base: &Deployment, scene: &Scene, choices: &mut dyn Choices) -> De
         rate,
         retention: base.retention,
         heartbeat: bounded(heartbeat),
+        sink: base.sink,
     }
 }
 
@@ -201,6 +202,16 @@ fn kind(
             };
             FaultKind::RetentionCut { keep: Span(keep.0.clamp(0, Span::hours(24 * 365).0)) }
         }
+        Trouble::SinkUnavailable => {
+            // Long enough for a node to save, and to be struck, meanwhile.
+            let interval = case.deployment.checkpoint_interval;
+            let span = match choices.weighted(&[2, 2]) {
+                0 => down,
+                _ => Span(choices.range(0, interval.0.saturating_mul(2).max(SECOND))),
+            };
+            FaultKind::SinkUnavailable { span: Span(span.0.clamp(0, Span::hours(24 * 30).0)) }
+        }
+        Trouble::SinkAckLost => FaultKind::SinkAckLost,
     }
 }
 
@@ -239,7 +250,8 @@ fn down_of(kind: &FaultKind) -> Span {
         | FaultKind::OsUpgrade { down }
         | FaultKind::ServiceUpgrade { down, .. }
         | FaultKind::UserRestart { stopped: down, .. } => down,
-        FaultKind::RetentionCut { .. } => Span::ZERO,
+        FaultKind::SinkUnavailable { span } => span,
+        FaultKind::RetentionCut { .. } | FaultKind::SinkAckLost => Span::ZERO,
     }
 }
 

@@ -29,6 +29,8 @@ enum TroubleName {
     UpgradeReplay,
     Restart,
     Retention,
+    SinkUnavailable,
+    SinkAckLost,
 }
 
 impl VaryFile {
@@ -41,6 +43,8 @@ impl VaryFile {
             TroubleName::UpgradeReplay => Trouble::UpgradeReplay,
             TroubleName::Restart => Trouble::Restart,
             TroubleName::Retention => Trouble::Retention,
+            TroubleName::SinkUnavailable => Trouble::SinkUnavailable,
+            TroubleName::SinkAckLost => Trouble::SinkAckLost,
         };
         let all = Vary::all(plan, ordering);
         Vary {

@@ -1,16 +1,18 @@
 //! How equal the output was: the named levels of equivalence, from strong to weak.
 //!
-//! Looks only at what was owed and what came, per output, whatever the verdict: a report names the
+//! Looks only at what was owed and what consumers see, per output, whatever the verdict: a report names the
 //! strongest level that held even where a claim broke.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rewindow_query::{Identity, Row, Value};
+use rewindow_world::case::{Case, SinkKind};
 use rewindow_world::outcome::Run;
 
 use super::answers::Allowed;
 use super::rows::Walked;
+use super::sinks;
 use super::truth::Truth;
 
 /// Equivalence of two outputs. The order is from strong to weak.
@@ -52,7 +54,12 @@ impl Level {
 }
 
 /// The strongest level per output of a run that held: the walk over the rows has seen nearly all of it.
-pub(super) fn of_held(truth: &Truth, run: &Run, allowed: &Allowed, rows: &Walked) -> Vec<Level> {
+pub(super) fn of_held(truth: &Truth, case: &Case, run: &Run, allowed: &Allowed, rows: &Walked) -> Vec<Level> {
+    // What was written is not what consumers see.
+    if case.deployment.sink != SinkKind::Append {
+        let levels = of_outputs(truth, case, run, allowed);
+        return levels.into_iter().map(|level| level.unwrap_or(Level::DeclaredPartial)).collect();
+    }
     let level = |output: usize| {
         if rows.partial[output] {
             Some(Level::DeclaredPartial)
@@ -61,18 +68,24 @@ pub(super) fn of_held(truth: &Truth, run: &Run, allowed: &Allowed, rows: &Walked
         } else if rows.ordered[output] {
             Some(Level::ExactSequence)
         } else {
-            of_outputs(truth, run, allowed)[output]
+            of_outputs(truth, case, run, allowed)[output]
         }
     };
     (0..truth.plan.outputs.len()).map(|output| level(output).unwrap_or(Level::DeclaredPartial)).collect()
 }
 
 /// The strongest level that held, per output; `None` where not even the weakest did.
-pub(super) fn of_outputs(truth: &Truth, run: &Run, allowed: &Allowed) -> Vec<Option<Level>> {
-    let mut levels = vec![Some(Level::ExactSequence); truth.plan.outputs.len()];
+///
+/// A table has no order: the best it can be is a multiset.
+pub(super) fn of_outputs(truth: &Truth, case: &Case, run: &Run, allowed: &Allowed) -> Vec<Option<Level>> {
+    let best = match case.deployment.sink {
+        SinkKind::Append | SinkKind::Transactional => Level::ExactSequence,
+        SinkKind::Upsert | SinkKind::Unique => Level::Multiset,
+    };
+    let mut levels = vec![Some(best); truth.plan.outputs.len()];
     for shard in 0..truth.shards.len() {
         let mut actual: BTreeMap<usize, Vec<&Row>> = BTreeMap::new();
-        for row in run.deliveries.iter().filter(|d| d.shard == shard).flat_map(|d| &d.rows) {
+        for row in sinks::seen(case, run, shard) {
             // What is stamped at or after the failure is nobody's.
             if truth.answer.failure.as_ref().is_none_or(|failure| row.timestamp < failure.at) {
                 actual.entry(row.output).or_default().push(row);

@@ -62,7 +62,12 @@ pub(super) fn walk(truth: &Truth, case: &Case, run: &Run, allowed: &Allowed) -> 
             partial: vec![false; outputs],
         },
     };
-    run.deliveries.iter().for_each(|delivery| walk.delivery(delivery));
+    for (index, delivery) in run.deliveries.iter().enumerate() {
+        match run.written_again.binary_search(&index) {
+            Ok(_) => walk.again(delivery),
+            Err(_) => walk.delivery(delivery),
+        }
+    }
     walk.missing();
     walk.found
 }
@@ -100,6 +105,18 @@ impl Walk<'_> {
             // What is stamped at or after the failure is nobody's: it may have come before it was known.
             if row.timestamp < failed {
                 self.row(delivery, opened, row);
+            }
+        }
+    }
+
+    /// The same write again, because its acknowledgement was lost: copies, and nobody's fault.
+    fn again(&mut self, delivery: &Delivery) {
+        for row in &delivery.rows {
+            let Some(owed) = self.truth.find(row) else { continue };
+            if self.truth.answer.rows[owed] == *row && self.seen[owed] == Some(delivery.generation) {
+                self.found.matched += 1;
+                self.found.copies += 1;
+                self.found.copied[row.output] = true;
             }
         }
     }

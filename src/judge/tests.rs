@@ -8,7 +8,7 @@ use rewindow_query::{
     Entry, Failure, Gap, History, Ordering, Outcome, Payload, Policy, Recovered, Retained, Row, Span,
     Timestamp, Value, Why,
 };
-use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind};
+use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind, SinkKind};
 use rewindow_world::language::Language;
 use rewindow_world::outcome::{CheckpointRecord, Delivery, Failed, RecoveryReport, Run, Skipped};
 
@@ -52,6 +52,7 @@ fn case() -> Case {
             rate: 10,
             retention: None,
             heartbeat: Span::seconds(60),
+            sink: SinkKind::Append,
         },
         history: Arc::new(History::of((0..6).map(entry).collect())),
         faults: vec![Fault { at: at(5), kind: FaultKind::NodeKill { node: 0, down: Span::ZERO } }],

@@ -87,6 +87,11 @@ fn add(finding: &Finding<'_>, journal: &Journal, step: &Step, lines: &mut BTreeM
             (2, format!("reads {}", numbers(&read)))
         }
         What::Checkpoint { .. } => (1, "saves".to_owned()),
+        What::Waits { .. } => (2, "waits for the sink".to_owned()),
+        What::AckLost => (1, "acknowledgement lost".to_owned()),
+        What::Skipped(rows) => (3, format!("{rows} skipped by the sink")),
+        What::Committed { rows, .. } => (2, format!("{rows} committed")),
+        What::Aborted(rows) => (1, format!("{rows} aborted")),
         What::Level => (3, "level".to_owned()),
         What::Finished => (3, "input ends".to_owned()),
         What::Panicked(message) => (0, format!("**panics**: {}", clip(message, 60))),

@@ -29,6 +29,10 @@ pub fn title(breach: &Breach) -> String {
         Kind::OutOfOrder => "gives rows out of order",
         Kind::BeforeStart => "gives a row from before its start",
         Kind::LateRow => "withholds a row that is certain",
+        Kind::NotVisible => "never shows a row to consumers",
+        Kind::VisibleTwice => "shows a row to consumers twice",
+        Kind::VisibleWrong => "shows a wrong row to consumers",
+        Kind::VisibleOutOfOrder => "shows rows to consumers out of order",
         Kind::NotLevel => "never catches up",
         Kind::CatchUp => "catches up in another time than estimated",
         Kind::NotDeterministic => "differs from one run to the next",
@@ -53,6 +57,8 @@ fn with_article(fault: &str) -> &str {
         "upgrade, replay" => "a service upgrade without state",
         "restart" => "a user restart",
         "retention" => "the source forgot",
+        "sink unavailable" => "the sink was away",
+        "sink ack lost" => "an acknowledgement was lost",
         other => other,
     }
 }

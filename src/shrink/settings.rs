@@ -4,7 +4,7 @@
 //! list, so it ends.
 
 use rewindow_query::{Policy, Span};
-use rewindow_world::case::{Case, Deployment, FaultKind, StartMode};
+use rewindow_world::case::{Case, Deployment, FaultKind, SinkKind, StartMode};
 
 use super::Search;
 
@@ -30,7 +30,17 @@ impl Search<'_> {
             rate: 1_000,
             retention: None,
             heartbeat: SPANS[0],
+            sink: SinkKind::Append,
         };
+        if self.attempt(with_deployment(&self.best, plain.clone())) {
+            return;
+        }
+        self.plainer(
+            &SinkKind::ALL,
+            |case| case.deployment.sink,
+            |case, sink| with_deployment(case, Deployment { sink, ..case.deployment.clone() }),
+        );
+        let plain = Deployment { sink: self.best.deployment.sink, ..plain };
         if self.attempt(with_deployment(&self.best, plain)) {
             return;
         }
@@ -136,6 +146,7 @@ fn plainer_kinds(kind: &FaultKind) -> Vec<FaultKind> {
     let restart = |stopped, start| FaultKind::UserRestart { stopped, start };
     match *kind {
         FaultKind::NodeKill { node: 0, .. } | FaultKind::RetentionCut { .. } => Vec::new(),
+        FaultKind::SinkUnavailable { .. } | FaultKind::SinkAckLost => Vec::new(),
         FaultKind::NodeKill { down, .. } | FaultKind::OsUpgrade { down } => {
             vec![FaultKind::NodeKill { node: 0, down }]
         }
@@ -160,7 +171,9 @@ fn down_of(kind: &FaultKind) -> Span {
         | FaultKind::OsUpgrade { down }
         | FaultKind::ServiceUpgrade { down, .. }
         | FaultKind::UserRestart { stopped: down, .. }
-        | FaultKind::RetentionCut { keep: down } => down,
+        | FaultKind::RetentionCut { keep: down }
+        | FaultKind::SinkUnavailable { span: down } => down,
+        FaultKind::SinkAckLost => Span::ZERO,
     }
 }
 
@@ -170,7 +183,9 @@ fn set_down(kind: &mut FaultKind, to: Span) {
         | FaultKind::OsUpgrade { down }
         | FaultKind::ServiceUpgrade { down, .. }
         | FaultKind::UserRestart { stopped: down, .. }
-        | FaultKind::RetentionCut { keep: down } => *down = to,
+        | FaultKind::RetentionCut { keep: down }
+        | FaultKind::SinkUnavailable { span: down } => *down = to,
+        FaultKind::SinkAckLost => {}
     }
 }
 

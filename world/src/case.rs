@@ -64,6 +64,42 @@ pub struct Deployment {
     pub retention: Option<Span>,
     /// While a partition is idle, an estimate of the arrival clock is journaled this often (rule 3.7).
     pub heartbeat: Span,
+    /// What takes the rows.
+    #[serde(default)]
+    pub sink: SinkKind,
+}
+
+/// What takes the rows, and promises what of them (rule 13.4).
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum SinkKind {
+    /// Takes every row as it comes, copies included.
+    #[default]
+    Append,
+    /// Keeps one row of each identity, the last one written.
+    Upsert,
+    /// Keeps one row of each identity, the first one written.
+    Unique,
+    /// Shows rows when the checkpoint that has them behind it is published, each once.
+    Transactional,
+}
+
+impl SinkKind {
+    /// All of them.
+    pub const ALL: [SinkKind; 4] =
+        [SinkKind::Append, SinkKind::Upsert, SinkKind::Unique, SinkKind::Transactional];
+
+    /// Its name in case files and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            SinkKind::Append => "append",
+            SinkKind::Upsert => "upsert",
+            SinkKind::Unique => "unique",
+            SinkKind::Transactional => "transactional",
+        }
+    }
 }
 
 /// Something goes wrong, at a moment of virtual time.
@@ -109,6 +145,13 @@ pub enum FaultKind {
         /// What is kept.
         keep: Span,
     },
+    /// The sink takes nothing for a while; what is written waits, and all behind it (rule 14.3).
+    SinkUnavailable {
+        /// For so long.
+        span: Span,
+    },
+    /// The next write is done, but its writer does not hear of it, and writes again.
+    SinkAckLost,
 }
 
 /// Where a started job begins to give output (rule 12.2).
@@ -123,6 +166,11 @@ pub enum StartMode {
 }
 
 impl FaultKind {
+    /// Whether it strikes the sink, and no node.
+    pub fn strikes_sink(&self) -> bool {
+        matches!(self, FaultKind::SinkUnavailable { .. } | FaultKind::SinkAckLost)
+    }
+
     /// The fault's name in tables, case files and reports.
     pub fn name(&self) -> &'static str {
         match self {
@@ -132,6 +180,8 @@ impl FaultKind {
             FaultKind::ServiceUpgrade { readable: false, .. } => "upgrade, replay",
             FaultKind::UserRestart { .. } => "restart",
             FaultKind::RetentionCut { .. } => "retention",
+            FaultKind::SinkUnavailable { .. } => "sink unavailable",
+            FaultKind::SinkAckLost => "sink ack lost",
         }
     }
 }

@@ -41,7 +41,7 @@ use rewindow_query::{Entry, History, Level, Ordering, Payload, Policy, Span, Tim
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::case::{Case, CaseInput, Deployment, FORMAT, Fault, FaultKind, StartMode};
+use crate::case::{Case, CaseInput, Deployment, FORMAT, Fault, FaultKind, SinkKind, StartMode};
 use crate::check::{ENTRIES_MAX, FAULTS_MAX, INPUTS_MAX};
 use crate::error::CaseError;
 use crate::language::{self, Datediff, Language, ScriptText};
@@ -165,6 +165,7 @@ pub(crate) struct FaultText {
     stopped: Option<Span>,
     start: Option<String>,
     keep: Option<Span>,
+    span: Option<Span>,
 }
 
 impl File {
@@ -299,9 +300,13 @@ impl FaultText {
                 start: read_start(&need(self.start.take(), "start")?)?,
             },
             "retention-cut" => FaultKind::RetentionCut { keep: need(self.keep.take(), "keep")? },
+            "sink-unavailable" => FaultKind::SinkUnavailable { span: need(self.span.take(), "span")? },
+            "sink-ack-lost" => FaultKind::SinkAckLost,
             other => {
                 let error = CaseError::new("case-fault", format!("there is no fault `{other}`"));
-                return Err(error.hint("node-kill, os-upgrade, service-upgrade, restart, retention-cut"));
+                return Err(error.hint(
+                    "node-kill, os-upgrade, service-upgrade, restart, retention-cut, sink-unavailable, sink-ack-lost",
+                ));
             }
         };
         let left = [
@@ -311,6 +316,7 @@ impl FaultText {
             ("stopped", self.stopped.is_some()),
             ("start", self.start.is_some()),
             ("keep", self.keep.is_some()),
+            ("span", self.span.is_some()),
         ];
         match left.into_iter().find(|&(_, is)| is) {
             Some((name, _)) => Err(CaseError::new("case-fault", format!("a {kind} has no `{name}`"))),
@@ -389,7 +395,11 @@ impl Deployment {
         if let Some(retention) = self.retention {
             writeln!(out, "deployment.retention = {}", clock(retention))?;
         }
-        writeln!(out, "deployment.heartbeat = {}", clock(self.heartbeat))
+        writeln!(out, "deployment.heartbeat = {}", clock(self.heartbeat))?;
+        match self.sink {
+            SinkKind::Append => Ok(()),
+            sink => writeln!(out, "deployment.sink = \"{}\"", sink.name()),
+        }
     }
 }
 
@@ -411,6 +421,10 @@ pub(crate) fn fault_fields(kind: &FaultKind) -> String {
             format!("kind = \"restart\", stopped = {}, start = \"{start}\"", clock(*stopped))
         }
         FaultKind::RetentionCut { keep } => format!("kind = \"retention-cut\", keep = {}", clock(*keep)),
+        FaultKind::SinkUnavailable { span } => {
+            format!("kind = \"sink-unavailable\", span = {}", clock(*span))
+        }
+        FaultKind::SinkAckLost => "kind = \"sink-ack-lost\"".to_owned(),
     }
 }
 

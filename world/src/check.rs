@@ -191,6 +191,8 @@ impl Fault {
             }
             FaultKind::UserRestart { stopped, .. } => span("stopped", stopped),
             FaultKind::RetentionCut { keep } => span("keep", keep),
+            FaultKind::SinkUnavailable { span: away } => span("span", away),
+            FaultKind::SinkAckLost => Ok(()),
         }
     }
 }

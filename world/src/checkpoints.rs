@@ -22,6 +22,8 @@ pub(crate) struct Stored {
     pub(crate) record: CheckpointRecord,
     /// The output position its writer had been opened with: rows before it were never its to give.
     pub(crate) output_from: Timestamp,
+    /// The transaction it sealed, where the sink is a transactional one.
+    pub(crate) sealed: Option<u64>,
 }
 
 /// Latest checkpoints by shard.
@@ -63,15 +65,16 @@ impl World<'_> {
         self.nodes[index].saving = false;
         for place in 0..self.nodes[index].shards.len() {
             let shard = self.nodes[index].shards[place];
-            let part = &mut self.parts[shard];
-            if part.worker.is_none() || !part.dirty {
+            let part = &self.parts[shard];
+            if part.worker.is_none() || !part.dirty || self.puts_off_save(shard) {
                 continue;
             }
+            let part = &mut self.parts[shard];
             (part.dirty, part.due) = (false, Some(self.now));
             let catching = part.catching.is_some();
             self.reach(reached::SAVED);
             self.reach_times(reached::SAVED_CATCHING, catching.into());
-            if self.options.trace {
+            if self.options.trace || self.sink.asks_for_saves() {
                 self.write_due(shard);
             }
         }
@@ -94,6 +97,11 @@ impl World<'_> {
 
     /// Writes a save that fell due, if its state is still at hand.
     pub(crate) fn write_due(&mut self, shard: usize) {
+        // All that a checkpoint has behind it must have been written.
+        if self.sink.waits(shard) {
+            self.parts[shard].due = None;
+            return;
+        }
         let part = &mut self.parts[shard];
         let (Some(at), Some(worker)) = (part.due.take(), &mut part.worker) else { return };
         let (bytes, frontier) = match worker.checkpoint() {
@@ -107,7 +115,9 @@ impl World<'_> {
         let record = CheckpointRecord { at, positions, frontier };
         let (node, output_from) = (part.node, part.output_from);
         let (size, hash) = (bytes.len(), self.options.trace.then(|| fnv1a(&bytes)));
-        self.store.save(shard, Stored { bytes, record, output_from });
+        let sealed = self.sink.seal(shard);
+        self.store.save(shard, Stored { bytes, record, output_from, sealed });
         self.step(Some(node), Some(shard), || What::Checkpoint { size, hash: hash.unwrap_or_default() });
+        self.commit_published(shard, sealed);
     }
 }

@@ -78,6 +78,11 @@ impl Subject for EngineSubject {
         &self.shards
     }
 
+    #[cfg(feature = "plant")]
+    fn plants(&self) -> rewindow_engine::Plants {
+        rewindow_engine::Plants::only(self.plant)
+    }
+
     fn open(&self, shard: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), String> {
         let (instance, recovered) = self.instance(shard, opening)?;
         Ok((Box::new(EngineWorker(instance)), recovered))

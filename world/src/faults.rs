@@ -6,6 +6,7 @@
 //! | service upgrade | all nodes down for `down` | likewise |
 //! | user restart | all nodes down for `stopped` | likewise |
 //! | retention | the log forgets; nodes notice when they read or open | |
+//! | sink unavailable, acknowledgement lost | writes wait or are said again (`sink/writing.rs`) | |
 //!
 //! What several faults during one downtime amount to is one opening, with the strongest cause: a kill is
 //! weaker than an upgrade with state, that weaker than one without, that weaker than the user's restart,
@@ -49,6 +50,8 @@ impl World<'_> {
                 self.log.cut(self.now, keep);
                 self.note_forgotten();
             }
+            FaultKind::SinkUnavailable { span } => self.sink.go_away_until(self.now.plus(span)),
+            FaultKind::SinkAckLost => self.sink.lose_an_acknowledgement(),
         }
     }
 
@@ -72,7 +75,7 @@ impl World<'_> {
             }
             StartMode::WhenLastStopped => {
                 self.reach(reached::START_LAST);
-                self.sink.iter().map(|seen| seen.last_stopped()).min().unwrap_or(Timestamp::MIN)
+                self.sink.seen().map(|seen| seen.last_stopped()).min().unwrap_or(Timestamp::MIN)
             }
         }
     }
@@ -94,6 +97,7 @@ impl World<'_> {
                 // A save that fell due and whose state nothing has changed since is still to be had.
                 self.write_due(shard);
                 self.parts[shard].close();
+                self.drop_writes(shard);
             }
             let node = &mut self.nodes[index];
             (node.up, node.up_at, node.cause) = (false, until, cause);
@@ -120,6 +124,7 @@ pub(crate) fn foresee(case: &crate::case::Case, nodes: &mut [Node]) {
             FaultKind::OsUpgrade { down } => Some(reboot_at(fault.at, down, index)),
             FaultKind::ServiceUpgrade { .. } | FaultKind::UserRestart { .. } => Some(fault.at),
             FaultKind::RetentionCut { .. } => None,
+            FaultKind::SinkUnavailable { .. } | FaultKind::SinkAckLost => None,
         };
         node.strikes = case.faults.iter().filter_map(strike).collect();
         node.strikes.sort_unstable();
@@ -140,6 +145,8 @@ impl FaultKind {
                 StartMode::WhenLastStopped => format!("{name}, stopped {stopped}, output from the last one"),
             },
             FaultKind::RetentionCut { keep } => format!("{name}, the source keeps {keep}"),
+            FaultKind::SinkUnavailable { span } => format!("{name} for {span}"),
+            FaultKind::SinkAckLost => name.to_owned(),
         }
     }
 }

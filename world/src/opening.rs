@@ -45,6 +45,7 @@ impl World<'_> {
         };
         let view = self.log.at(self.now);
         let checkpoint = stored.map(|stored| stored.bytes.as_slice());
+        let sealed = stored.and_then(|stored| stored.sealed);
         let opening = Opening { why: cause.why, output_from, checkpoint, log: &view };
         match guarded::open(self.subject, shard, &opening) {
             Ok(Ok((worker, answer))) => {
@@ -52,6 +53,8 @@ impl World<'_> {
                 part.close();
                 (part.worker, part.output_from) = (Some(worker), output_from);
                 part.opened += 1;
+                let sealed = sealed.filter(|_| answer.outcome == Outcome::FromCheckpoint);
+                self.open_writer(shard, self.parts[shard].generation(), sealed);
                 self.begin(shard, cause, answer);
             }
             Ok(Err(reason)) => {
@@ -74,7 +77,7 @@ impl World<'_> {
         if start < self.sink[shard].covered {
             self.reach(reached::STARTED_BACK);
         }
-        if let Some((from, until)) = self.sink[shard].restart(start) {
+        if let Some((from, until)) = self.sink.restart(shard, start) {
             self.reach(reached::SKIPPED);
             self.run.skipped.push(Skipped { shard, from, until });
         }

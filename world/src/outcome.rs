@@ -14,10 +14,15 @@ use crate::subject::Contract;
 pub struct Run {
     /// How exactly the subject is held to the formulas.
     pub contract: Contract,
-    /// What reached the sink, in order.
+    /// What reached the sink, in order; for a transactional sink, what was staged.
     pub deliveries: Vec<Delivery>,
-    /// Moments at which a shard had read all that had arrived, in order.
+    /// Moments at which a shard had read all that had arrived and the sink had all it gave, in order.
     pub level: Vec<(usize, Timestamp)>,
+    /// Those deliveries, by index, that are one before them written again because its acknowledgement was lost.
+    pub written_again: Vec<usize>,
+    /// What consumers see in the end: of a transactional sink in order, of a table by identity. Of an append sink
+    /// that is `deliveries`, and this is empty.
+    pub visible: Vec<Visible>,
     /// Every opening of a shard after the first.
     pub recoveries: Vec<RecoveryReport>,
     /// Spans of output time that a user's choice of start leaves out, per shard.
@@ -77,6 +82,19 @@ pub struct Delivery {
     pub generation: u32,
     /// The rows.
     pub rows: Vec<Row>,
+}
+
+/// A row that consumers see.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Visible {
+    /// Since when.
+    pub at: Timestamp,
+    /// Of which shard.
+    pub shard: usize,
+    /// Which generation of the shard wrote it.
+    pub generation: u32,
+    /// The row.
+    pub row: Row,
 }
 
 /// Rows of a shard stamped in `from..until` are not owed: the user started the job at a later time.
@@ -169,6 +187,24 @@ pub enum What {
     },
     /// Rows went to the sink.
     Delivered(Vec<Row>),
+    /// A write found the sink unavailable, and is tried again.
+    Waits {
+        /// When it will be tried again.
+        until: Timestamp,
+    },
+    /// A write was done, and its writer did not hear of it.
+    AckLost,
+    /// The sink left out rows whose identity it has.
+    Skipped(u64),
+    /// A transaction became visible.
+    Committed {
+        /// Its number.
+        number: u64,
+        /// Its rows.
+        rows: u64,
+    },
+    /// Transactions were given up, with so many rows that nobody had seen.
+    Aborted(u64),
     /// A checkpoint was completed; its size and a hash of its bytes.
     Checkpoint {
         /// Bytes.

@@ -1,8 +1,8 @@
 //! The event queue: what happens next, in virtual time.
 //!
 //! Invariant: the order is (time, kind, number), so it never depends on who asked first. At one instant
-//! entries have arrived, then faults strike, nodes are rebooted, nodes come up, failed shards are started again, shards read in order of
-//! their numbers, nodes save.
+//! entries have arrived, then faults strike, nodes are rebooted, nodes come up, failed shards are started again, writes are tried again,
+//! shards read in order of their numbers, nodes save.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -20,6 +20,8 @@ pub(crate) enum Event {
     Up(usize),
     /// The service starts a shard again that failed, unless something else opened it since.
     Restart(usize),
+    /// What a shard has to write and could not is tried again.
+    Retry(usize),
     /// A shard looks for entries, unless it was told another time since.
     Wake(usize),
     /// A node saves its shards.

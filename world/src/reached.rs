@@ -60,8 +60,27 @@ pub const FAILED: &str = "failed";
 /// The service started a failed job again (rule 14.2).
 pub const RESTARTED: &str = "started again after a failure";
 
+/// A write found the sink unavailable.
+pub const SINK_AWAY: &str = "waited for the sink";
+/// A node was lost with writes that the sink had not taken.
+pub const WRITES_LOST: &str = "struck with writes waiting";
+/// A save was put off because a write was waiting.
+pub const SAVE_PUT_OFF: &str = "save put off by a waiting write";
+/// A write was done twice because its acknowledgement was lost.
+pub const WRITTEN_AGAIN: &str = "written again";
+/// A row took the place of another of its identity.
+pub const REPLACED: &str = "row written over";
+/// A row was left out because the sink had its identity.
+pub const KEY_SKIPPED: &str = "row skipped by its key";
+/// A transaction with rows became visible.
+pub const COMMITTED: &str = "committed";
+/// A restored writer committed rows that its predecessor had sealed.
+pub const COMMITTED_LATE: &str = "committed by a successor";
+/// Staged rows were given up.
+pub const ABORTED: &str = "aborted";
+
 /// All names, in the order of reports.
-pub const ALL: [&str; 28] = [
+pub const ALL: [&str; 37] = [
     SAVED,
     FROM_CHECKPOINT,
     REPLAYED,
@@ -90,4 +109,13 @@ pub const ALL: [&str; 28] = [
     SAVED_CATCHING,
     FAILED,
     RESTARTED,
+    SINK_AWAY,
+    WRITES_LOST,
+    SAVE_PUT_OFF,
+    WRITTEN_AGAIN,
+    REPLACED,
+    KEY_SKIPPED,
+    COMMITTED,
+    COMMITTED_LATE,
+    ABORTED,
 ];

@@ -35,7 +35,7 @@ use crate::nodes::{Cause, Node, Part, place};
 use crate::outcome::{Delivery, Failed, Panicked, Run, Step, What};
 use crate::queue::{Event, Queue, effort, grid};
 use crate::reached;
-use crate::sink::Seen;
+use crate::sink::Sinks;
 use crate::subject::Subject;
 
 /// How long the service takes to start a failed job again.
@@ -88,7 +88,7 @@ pub fn try_run(
         log,
         queue: Queue::default(),
         store: Store::new(shards.len()),
-        sink: vec![Seen::default(); shards.len()],
+        sink: Sinks::new(case, shards.len(), subject.plants()),
         nodes,
         parts: shards.iter().enumerate().map(|(index, shard)| Part::new(on(index), shard)).collect(),
         now: Timestamp::MIN,
@@ -96,6 +96,7 @@ pub fn try_run(
         run: Run { contract: subject.contract(), ..Run::default() },
     };
     world.play();
+    world.run.visible = world.sink.visible();
     Ok(world.run)
 }
 
@@ -107,7 +108,7 @@ pub(crate) struct World<'a> {
     pub(crate) log: Log,
     pub(crate) queue: Queue,
     pub(crate) store: Store,
-    pub(crate) sink: Vec<Seen>,
+    pub(crate) sink: Sinks,
     pub(crate) nodes: Vec<Node>,
     pub(crate) parts: Vec<Part>,
     pub(crate) now: Timestamp,
@@ -128,8 +129,8 @@ impl World<'_> {
         loop {
             self.drain();
             (0..self.parts.len()).for_each(|shard| self.finish(shard));
-            // What failed at the end of its input is started again.
-            if self.parts.iter().all(|part| part.restart.is_none()) {
+            // What failed at the end of its input is started again; what could not be written yet is.
+            if self.parts.iter().all(|part| part.restart.is_none()) && self.sink.is_idle() {
                 return;
             }
         }
@@ -152,6 +153,7 @@ impl World<'_> {
                     self.open(shard, Cause::FAILED);
                 }
                 Event::Restart(_) => {}
+                Event::Retry(shard) => self.retry(shard),
                 Event::Wake(shard) if self.parts[shard].wake == Some(at) => self.wake(shard),
                 Event::Wake(_) => {}
                 Event::Save(node) => self.save(node),
@@ -188,7 +190,10 @@ impl World<'_> {
             Some(since.plus(effort(count + share, rate)).max(self.now))
         } else {
             part.stint = None;
-            self.run.level.push((shard, self.now));
+            // What it has to say is not out while the sink is away.
+            if !self.sink.waits(shard) {
+                self.run.level.push((shard, self.now));
+            }
             let arrivals =
                 part.lanes.iter().filter_map(|l| self.log.arrival(l.input, l.partition, l.position));
             let next = arrivals.min().map(|at| grid(at, self.case.deployment.poll_interval, Span::ZERO));
@@ -283,7 +288,9 @@ impl World<'_> {
         let Some(mut worker) = self.parts[shard].worker.take() else { return };
         let given = worker.finish();
         self.step(Some(self.parts[shard].node), Some(shard), || What::Finished);
-        self.take(shard, given);
+        if self.take(shard, given) {
+            self.end_writes(shard);
+        }
     }
 
     // ---- what comes out -----------------------------------------------------------------------------
@@ -310,15 +317,9 @@ impl World<'_> {
     }
 
     fn deliver(&mut self, shard: usize, rows: Vec<Row>, frontier: Timestamp) {
-        let copies = self.sink[shard].append(&rows, frontier);
-        self.reach_times(reached::COPIES, copies);
-        if rows.is_empty() {
-            return;
-        }
         let (node, generation) = (self.parts[shard].node, self.parts[shard].generation());
-        self.step(Some(node), Some(shard), || What::Delivered(rows.clone()));
         let node = u32::try_from(node).unwrap_or(u32::MAX);
-        self.run.deliveries.push(Delivery { at: self.now, node, shard, generation, rows });
+        self.write(Delivery { at: self.now, node, shard, generation, rows }, frontier);
     }
 
     /// A runtime error fails a shard. The service starts it again from its last state; a persistent error
@@ -332,6 +333,7 @@ impl World<'_> {
         part.close();
         if part.failed {
             part.dead = true;
+            self.end_writes(shard);
         } else {
             let at = self.now.plus(RESTART_AFTER);
             (part.failed, part.restart) = (true, Some(at));

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use rewindow_engine::Plants;
 use rewindow_query::{Entry, Failure, LogView, Recovered, Row, Shard, Timestamp, Why};
 
 /// A system under test: makes workers for the shards of one job.
@@ -19,6 +20,11 @@ pub trait Subject {
     /// How exactly it is held to the formulas.
     fn contract(&self) -> Contract {
         Contract::default()
+    }
+
+    /// Bugs planted in those parts of the engine that the world drives for the subject.
+    fn plants(&self) -> Plants {
+        Plants::none()
     }
 
     /// Opens a shard after what happened.

@@ -76,6 +76,13 @@ fn write_run(out: &mut impl Write, run: &Run) -> fmt::Result {
         )?;
         write_rows(out, &delivery.rows)?;
     }
+    for index in &run.written_again {
+        writeln!(out, "written again: delivery {index}")?;
+    }
+    for seen in &run.visible {
+        writeln!(out, "visible {} shard {} generation {}", seen.at, seen.shard, seen.generation)?;
+        write_rows(out, std::slice::from_ref(&seen.row))?;
+    }
     for recovery in &run.recoveries {
         write_recovery(out, recovery)?;
     }
@@ -116,6 +123,11 @@ fn write_step(out: &mut impl Write, step: &Step) -> fmt::Result {
             writeln!(out, " delivered {}", rows.len())?;
             write_rows(out, rows)
         }
+        What::Waits { until } => writeln!(out, " waits for the sink until {until}"),
+        What::AckLost => writeln!(out, " acknowledgement lost"),
+        What::Skipped(rows) => writeln!(out, " skipped {rows}"),
+        What::Committed { number, rows } => writeln!(out, " committed {number} with {rows}"),
+        What::Aborted(rows) => writeln!(out, " aborted {rows}"),
         What::Checkpoint { size, hash } => writeln!(out, " saved {size} bytes {hash:016x}"),
         What::Forgot { input, partition, first } => {
             writeln!(out, " forgot {input}/{partition} before {first}")

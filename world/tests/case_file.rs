@@ -9,7 +9,7 @@ use rewindow_query::Level;
 use rewindow_query::event::Reference;
 use rewindow_query::functions::Script;
 use rewindow_query::{Entry, History, Ordering, Payload, Policy, Span, Timestamp, json};
-use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind, StartMode};
+use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind, SinkKind, StartMode};
 use rewindow_world::language::{Datediff, Language};
 
 const GOOD: &str = r#"# a comment may stand first
@@ -159,6 +159,8 @@ fn kind() -> impl Strategy<Value = FaultKind> {
         (any::<bool>(), span()).prop_map(|(readable, down)| FaultKind::ServiceUpgrade { readable, down }),
         (span(), start).prop_map(|(stopped, start)| FaultKind::UserRestart { stopped, start }),
         span().prop_map(|keep| FaultKind::RetentionCut { keep }),
+        span().prop_map(|span| FaultKind::SinkUnavailable { span }),
+        Just(FaultKind::SinkAckLost),
     ]
 }
 
@@ -223,6 +225,7 @@ proptest! {
                 rate: 12,
                 retention: spans.3,
                 heartbeat: spans.1,
+                sink: SinkKind::ALL[faults.len() % 4],
             },
             history: Arc::new(History {
                 entries: entries.collect(),

@@ -7,7 +7,7 @@ mod toy;
 
 use proptest::prelude::*;
 use rewindow_query::{Outcome, Span, Timestamp, Why};
-use rewindow_world::case::{Case, FaultKind, StartMode};
+use rewindow_world::case::{Case, FaultKind, SinkKind, StartMode};
 use rewindow_world::outcome::{Run, What};
 use rewindow_world::{RunOptions, reached, run, trace_hash, try_run};
 use toy::{Bug, Toy, breaches, case, minute, plan};
@@ -342,6 +342,8 @@ fn any_kind() -> impl Strategy<Value = FaultKind> {
         2 => (any::<bool>(), down.clone()).prop_map(|(readable, down)| upgrade(readable, down)),
         2 => (down, start).prop_map(|(stopped, start)| restart(stopped, start)),
         1 => (0..90_i64).prop_map(|keep| FaultKind::RetentionCut { keep: Span::minutes(keep) }),
+        2 => (0..60_i64).prop_map(|span| FaultKind::SinkUnavailable { span: Span::minutes(span) }),
+        1 => Just(FaultKind::SinkAckLost),
     ]
 }
 
@@ -349,10 +351,12 @@ fn any_case() -> impl Strategy<Value = (Case, bool)> {
     let events = prop::collection::vec((0..3_u32, 0..240_i64), 0..60);
     let faults = prop::collection::vec((0..300_i64, any_kind()), 0..7);
     let pace = (1..30_i64, 1..5_i64, 1..6_u32, 1..9_u64, prop::option::of(0..200_i64), any::<bool>());
-    (events, faults, pace).prop_map(|(mut events, mut faults, pace)| {
+    let sink = prop::sample::select(SinkKind::ALL.to_vec());
+    (events, faults, pace, sink).prop_map(|(mut events, mut faults, pace, sink)| {
         events.sort_by_key(|(_, at)| *at);
         faults.sort_by_key(|(at, _)| *at);
         let mut case = case(3, &events, faults);
+        case.deployment.sink = sink;
         case.deployment.nodes = 3;
         case.deployment.checkpoint_interval = Span::minutes(pace.0);
         case.deployment.poll_interval = Span::minutes(pace.1);
@@ -363,8 +367,9 @@ fn any_case() -> impl Strategy<Value = (Case, bool)> {
             // Seconds instead of minutes, and a second for an entry: faults strike inside recoveries.
             for fault in &mut case.faults {
                 fault.at = minute(120).plus(Span(fault.at.since(minute(0)).0 / 60));
-                if let FaultKind::NodeKill { down, .. } | FaultKind::ServiceUpgrade { down, .. } =
-                    &mut fault.kind
+                if let FaultKind::NodeKill { down, .. }
+                | FaultKind::ServiceUpgrade { down, .. }
+                | FaultKind::SinkUnavailable { span: down } = &mut fault.kind
                 {
                     *down = Span(down.0 / 60);
                 }

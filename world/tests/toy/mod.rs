@@ -14,7 +14,7 @@ use rewindow_query::{
     Entry, Failure, Gap, History, Ordering, Outcome, Payload, Policy, Record, Recovered, Row, Shard, Span,
     Timestamp, Value, Why,
 };
-use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind};
+use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind, SinkKind};
 use rewindow_world::language::Language;
 use rewindow_world::outcome::Run;
 use rewindow_world::subject::{Opening, Subject, Worker};
@@ -266,6 +266,7 @@ pub fn case(partitions: u32, events: &[(u32, i64)], faults: Vec<(i64, FaultKind)
             rate: 7,
             retention: None,
             heartbeat: Span::minutes(20),
+            sink: SinkKind::Append,
         },
         history: Arc::new(History::of(events.iter().enumerate().map(entry).collect())),
         faults: faults.into_iter().map(|(at, kind)| Fault { at: minute(at), kind }).collect(),

@@ -1,6 +1,6 @@
-//! The sink: at-least-once append, and what it has seen of each shard.
+//! What a sink has seen of one shard.
 //!
-//! Rows are appended as they come, copies included. Invariant: all rows of a shard stamped before
+//! What is staged in a transaction counts when it is committed. Invariant: all rows of a shard stamped before
 //! `position` were delivered since the user's last start or lie before that start; `covered` is the
 //! highest `position` there ever was.
 
