@@ -85,7 +85,8 @@ mod tests {
         };
         let (mut a, mut b) = (payloads(&one), payloads(&two));
         assert_ne!(a, b, "neighbours change places");
-        (a.sort(), b.sort());
+        a.sort();
+        b.sort();
         assert_eq!(a, b);
         assert_eq!(fan(&case, &case.regions[1]), two, "the same delays again");
     }
