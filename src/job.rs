@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use crate::errors::Problem;
 use crate::generate::Vary;
+use crate::generate::regions::VaryRegions;
 use crate::language;
 
 pub mod bare;
@@ -67,6 +68,8 @@ pub struct Job {
     pub vary: Vary,
     /// How many schedules `check` tries unless told otherwise.
     pub cases: u64,
+    /// What varies between two regions, and how many pairs are tried, if it runs in two.
+    pub regions: Option<(VaryRegions, u64)>,
     /// The events, and the reference data.
     pub log: Log,
 }
@@ -208,8 +211,21 @@ impl Job {
         let (cases, ordering, deployment) = (file.vary.cases, file.ordering, file.deployment);
         let vary = file.vary.resolve(&query.plan, &ordering);
         let path = path.to_owned();
-        let job =
-            Job { name, path, query, inputs, references, language, ordering, deployment, vary, cases, log };
+        let regions = file.regions.map(|regions| regions.resolve());
+        let job = Job {
+            name,
+            path,
+            query,
+            inputs,
+            references,
+            language,
+            ordering,
+            deployment,
+            vary,
+            cases,
+            regions,
+            log,
+        };
         job.base().check().map_err(|e| Problem::of_case(&e, &job.path))?;
         Ok(job)
     }

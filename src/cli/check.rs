@@ -16,7 +16,7 @@ use rewindow::trial::{self, Maker};
 use rewindow_world::journal::Journal;
 use serde_json::json;
 
-use super::{Exit, Format, broken, run, screen, subject};
+use super::{Exit, Format, broken, pairs, run, screen, subject};
 
 /// How many smaller cases are tried, at most; a number and no time, so that the result is the same
 /// everywhere.
@@ -92,7 +92,18 @@ pub(super) fn check(arguments: &Arguments) -> Result<Exit, Problem> {
     let exit = match &outcome.broken {
         Some(broken) => found.broken(broken, watch)?,
         None => {
-            let exit = found.held(&outcome)?;
+            let mut exit = found.held(&outcome)?;
+            let stop = || budget.time.is_some_and(|time| watch.elapsed() >= time);
+            let folder = found.folder();
+            let pairs = pairs::judge(&job, seed.number, campaign.threads, &*make, &stop, &folder)?;
+            if let Some((said, held)) = pairs {
+                if text {
+                    super::print(&said)?
+                } else {
+                    super::note(said.trim_end())
+                }
+                exit = if held { exit } else { Exit::Broken };
+            }
             if let Some(plant) = &arguments.plant {
                 super::note(&wrap(&format!("remark: {}", subject::not_found(plant)), WIDTH, 3));
             }

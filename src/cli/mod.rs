@@ -6,6 +6,7 @@
 
 mod broken;
 mod check;
+mod pairs;
 mod plan;
 mod replay;
 mod run;

@@ -8,8 +8,9 @@ use rewindow::judge::{Truth, Verdict};
 use rewindow::report::{Finding, Origin, ReadError, first_difference, read, recoveries, recoveries_text};
 use rewindow::{job, trial};
 use rewindow_world::journal::Journal;
+use rewindow_world::regions::RegionsCase;
 
-use super::{Exit, Format, broken, subject};
+use super::{Exit, Format, broken, pairs, subject};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -33,6 +34,11 @@ pub(super) fn replay(arguments: &Arguments) -> Result<Exit, Problem> {
     let make = subject::maker(arguments.plant.as_deref())?;
     let path = &arguments.case;
     let text = job::read_text(path, "report-unreadable", "the report", REPORT_MAX)?;
+    if RegionsCase::is_one(&text) {
+        let (said, held) = pairs::replay(&text, path, &*make)?;
+        super::print(&said)?;
+        return Ok(if held { Exit::Held } else { Exit::Broken });
+    }
     let case = read(&text).map_err(|error| match error {
         ReadError::NotAReport => Problem::new("not-a-report", "there is no case in this file")
             .in_file(path)

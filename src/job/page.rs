@@ -15,7 +15,7 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
 use super::reference::ReferenceFile;
-use super::vary::VaryFile;
+use super::vary::{RegionsFile, VaryFile};
 use super::{InputFile, TEXT_MAX, log, read_text};
 use crate::errors::Problem;
 
@@ -37,6 +37,7 @@ pub(super) struct JobFile {
     pub(super) ordering: Ordering,
     pub(super) deployment: Deployment,
     pub(super) vary: VaryFile,
+    pub(super) regions: Option<RegionsFile>,
     #[serde(default, rename = "subject")]
     _subject: SubjectFile,
 }

@@ -1,10 +1,11 @@
-//! The `[vary]` table of job.toml: what schedules are made of.
+//! The tables `[vary]` and `[regions]` of job.toml: what schedules and pairs are made of.
 //!
 //! Words to values. Knows nothing of schedules. Invariant: what the table does not name varies.
 
-use rewindow_query::{Ordering, Plan};
+use rewindow_query::{Ordering, Plan, Span};
 use serde::Deserialize;
 
+use crate::generate::regions::VaryRegions;
 use crate::generate::{Trouble, Vary};
 
 /// The `[vary]` table: what schedules are made of.
@@ -55,5 +56,28 @@ impl VaryFile {
             slice: self.slice,
             ..all
         }
+    }
+}
+
+/// The `[regions]` table: the job runs in two regions, and pairs are tried too (docs/regions.md).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RegionsFile {
+    /// Of the primary and the other.
+    names: [String; 2],
+    /// Longest from sending until the log has an event, of each.
+    delays: Option<[Span; 2]>,
+    soak: Option<Span>,
+    lag: Option<Span>,
+    /// How many pairs.
+    cases: u64,
+}
+
+impl RegionsFile {
+    /// What may vary, and how many pairs.
+    pub(super) fn resolve(self) -> (VaryRegions, u64) {
+        let delays = self.delays.map_or_else(Vec::new, |delays| delays.to_vec());
+        let (soak, lag) = (self.soak, self.lag);
+        (VaryRegions { names: self.names.to_vec(), delays, soak, lag }, self.cases)
     }
 }
