@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use rewindow_query::{Entry, LogView, Outcome, Retained, Timestamp, Why};
-use rewindow_world::case::Case;
+use rewindow_world::case::{Case, SinkKind};
 use rewindow_world::error::CaseError;
 use rewindow_world::guarded::{self, Given, GuardedWorker, Panic};
 use rewindow_world::journal::Journal;
@@ -240,9 +240,11 @@ fn positions(truth: &Truth, shard: usize, read: &[&Entry]) -> BTreeMap<(usize, u
     positions
 }
 
-/// Judged as a run without faults.
+/// Judged as a run without faults, and by what was given: there is no sink here.
 fn quiet(truth: &Truth, case: &Case, run: &Run) -> Verdict {
-    judge(truth, &Case { faults: Vec::new(), ..case.clone() }, run)
+    let mut case = Case { faults: Vec::new(), ..case.clone() };
+    case.deployment.sink = SinkKind::Append;
+    judge(truth, &case, run)
 }
 
 fn broken(breach: Breach) -> Verdict {

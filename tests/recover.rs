@@ -17,8 +17,15 @@ use rewindow_world::reached;
 use support::{Reached, Search, engine, holds_in_the_world, truth};
 
 /// All that can happen to a job whose source forgets nothing.
-const TROUBLES: [Trouble; 5] =
-    [Trouble::NodeKill, Trouble::OsUpgrade, Trouble::UpgradeState, Trouble::UpgradeReplay, Trouble::Restart];
+const TROUBLES: [Trouble; 7] = [
+    Trouble::NodeKill,
+    Trouble::OsUpgrade,
+    Trouble::UpgradeState,
+    Trouble::UpgradeReplay,
+    Trouble::Restart,
+    Trouble::SinkUnavailable,
+    Trouble::SinkAckLost,
+];
 
 fn check(name: &'static str, cases: u64, troubles: &[Trouble], required: &[&str]) {
     let search = Search::new(name, cases);
@@ -41,17 +48,21 @@ fn check(name: &'static str, cases: u64, troubles: &[Trouble], required: &[&str]
             if announced {
                 Err(format!("a gap where nothing is forgotten\n{}", case.to_toml()))
             } else {
-                Ok(run)
+                // Those of the sink strike without anything being opened again.
+                let sink = case.faults.iter().filter(|fault| fault.kind.strikes_sink());
+                let sink: Vec<&str> = sink.map(|fault| fault.kind.name()).collect();
+                Ok((run, sink))
             }
         },
-        |run| note(&run, &mut reached),
+        |(run, sink)| note(&run, &sink, &mut reached),
     );
     search.require(&reached, required);
 }
 
-fn note(run: &Run, reached: &mut Reached) {
+fn note(run: &Run, sink: &[&'static str], reached: &mut Reached) {
     run.reached.iter().for_each(|(&state, &count)| reached.add(state, count));
-    let kinds: BTreeSet<&str> = run.recoveries.iter().map(|report| report.fault).collect();
+    let kinds: BTreeSet<&str> =
+        run.recoveries.iter().map(|report| report.fault).chain(sink.iter().copied()).collect();
     for first in &kinds {
         kinds
             .iter()
