@@ -199,3 +199,14 @@ fn a_commit_that_is_forgotten_is_found() {
 fn a_retry_that_reorders_is_found() {
     find(SinkKind::Append, Plant::RetryReorders);
 }
+
+/// What shows them stands among the committed cases; that these hold without the plant is asked by `replay.rs`.
+#[test]
+fn the_committed_case_of_each_breaks_with_it() {
+    for plant in [Plant::CommitForgotten, Plant::RetryReorders] {
+        let path = format!("{}/tests/cases/engine-{}.toml", env!("CARGO_MANIFEST_DIR"), plant.name());
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let case = Case::from_toml(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert!(breaks(&case, plant).is_some(), "{path} does not show {}", plant.about());
+    }
+}

@@ -10,7 +10,7 @@ use rewindow_query::{
 };
 use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind, SinkKind};
 use rewindow_world::language::Language;
-use rewindow_world::outcome::{CheckpointRecord, Delivery, Failed, RecoveryReport, Run, Skipped};
+use rewindow_world::outcome::{CheckpointRecord, Delivery, Failed, RecoveryReport, Run, Skipped, Visible};
 
 use super::*;
 
@@ -430,4 +430,49 @@ fn two_runs_that_differ_are_told_by_the_first_step() {
     other.entries_fed += 1;
     let breach = deterministic(&scene.truth, &scene.run, &other).unwrap();
     assert_eq!((breach.claim, breach.kind), (Claim::Deterministic, Kind::NotDeterministic));
+}
+
+/// The scene with another sink: what was written is right, and consumers see these rows.
+fn shown(sink: SinkKind, rows: impl Fn(&[Row]) -> Vec<Row>) -> Scene {
+    let mut scene = scene();
+    scene.case.deployment.sink = sink;
+    let visible = |row| Visible { at: at(4), shard: 0, generation: 1, row };
+    scene.run.visible = rows(&scene.rows).into_iter().map(visible).collect();
+    scene
+}
+
+#[test]
+fn a_sink_is_held_to_its_own_promise() {
+    let all = |rows: &[Row]| rows.to_vec();
+    assert_eq!(shown(SinkKind::Transactional, all).held().levels, [Level::ExactSequence]);
+    assert_eq!(shown(SinkKind::Upsert, all).held().levels, [Level::Multiset], "a table has no order");
+
+    let backwards = |rows: &[Row]| rows.iter().rev().cloned().collect();
+    assert_eq!(shown(SinkKind::Unique, backwards).held().levels, [Level::Multiset]);
+    let broken = |sink, rows: fn(&[Row]) -> Vec<Row>| shown(sink, rows).broken().1;
+    let ordered = broken(SinkKind::Transactional, |rows| rows.iter().rev().cloned().collect());
+    assert_eq!(ordered, Kind::VisibleOutOfOrder);
+
+    for sink in [SinkKind::Upsert, SinkKind::Unique, SinkKind::Transactional] {
+        assert_eq!(broken(sink, |rows| rows[..5].to_vec()), Kind::NotVisible);
+        assert_eq!(broken(sink, |rows| [&rows[..2], &rows[1..]].concat()), Kind::VisibleTwice);
+        let wrong = |rows: &[Row]| [&[with_count(&rows[0], 9)], &rows[1..]].concat();
+        assert_eq!(broken(sink, wrong), Kind::VisibleWrong);
+    }
+}
+
+#[test]
+fn what_consumers_do_not_see_is_excused_as_what_never_came() {
+    let mut skipped = shown(SinkKind::Transactional, |rows| rows[..5].to_vec());
+    skipped.run.skipped.push(Skipped { shard: 0, from: at(6), until: at(7) });
+    assert_eq!(skipped.held().levels, [Level::ExactSequence]);
+}
+
+#[test]
+fn a_write_whose_acknowledgement_was_lost_is_a_copy() {
+    let mut again = scene();
+    again.run.deliveries.insert(1, delivery(0, &again.rows[2..4]));
+    assert_eq!(again.broken().1, Kind::Repeated);
+    again.run.written_again.push(1);
+    assert_eq!((again.held().levels, again.held().copies), (vec![Level::AfterRemovingCopies], 4));
 }
