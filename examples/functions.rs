@@ -112,6 +112,8 @@ fn main() {
         ordering: Ordering { late: Span::minutes(5), out_of_order: Span::ZERO, policy: Policy::Adjust },
         deployment: Deployment {
             nodes: 1,
+            keyed: 0,
+            link_delay: Span::ZERO,
             checkpoint_interval: Span::minutes(3),
             poll_interval: Span::minutes(1),
             batch: 7,
@@ -121,6 +123,7 @@ fn main() {
             sink: SinkKind::Append,
         },
         history: Arc::new(history()),
+        turns: Vec::new(),
         faults: vec![
             fault(13, FaultKind::NodeKill { node: 0, down }),
             fault(27, FaultKind::ServiceUpgrade { readable: false, down }),

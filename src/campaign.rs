@@ -197,17 +197,27 @@ impl Campaign<'_> {
     }
 }
 
-/// Which outputs were struck by which faults: their part was opened again for it. A cut of the retention
-/// and a fault of the sink strike all, whether or not anything has to be opened again.
+/// Which outputs were struck by which faults: a task of theirs was opened again for it. What opens nothing strikes all;
+/// a disturbance of links only if a packet was disturbed.
 fn struck(truth: &Truth, case: &Case, run: &Run) -> Vec<(usize, &'static str)> {
     let mut struck = Vec::new();
     for report in &run.recoveries {
         let outputs = truth.shards.get(report.shard).map_or(&[][..], |shard| &shard.outputs);
         struck.extend(outputs.iter().map(|&output| (output, report.fault)));
     }
-    for trouble in [Trouble::Retention, Trouble::SinkUnavailable, Trouble::SinkAckLost] {
+    let disturbed = run.reached.contains_key(reached::LINK_DISTURBED);
+    let opening_nothing = [
+        Trouble::Retention,
+        Trouble::SinkUnavailable,
+        Trouble::SinkAckLost,
+        Trouble::Slow,
+        Trouble::Checkpoint,
+        Trouble::Link,
+    ];
+    for trouble in opening_nothing {
         let name = trouble.name();
-        if case.faults.iter().any(|fault| fault.kind.name() == name) {
+        let strikes = trouble != Trouble::Link || disturbed;
+        if strikes && case.faults.iter().any(|fault| fault.kind.name() == name) {
             struck.extend((0..truth.plan.outputs.len()).map(|output| (output, name)));
         }
     }
@@ -392,10 +402,7 @@ mod tests {
             base: &base,
             truth: &truth,
             vary: &vary,
-            subject: &|plan, case| {
-                let partitions = case.partitions(plan).unwrap();
-                Box::new(EngineSubject::new(plan.clone(), case.ordering, &partitions))
-            },
+            subject: &|plan, case| Box::new(EngineSubject::of_case(plan, case)),
             seed: 5,
             cases: 400,
             threads: 2,

@@ -29,8 +29,7 @@ const TEXT_MAX: usize = 4_096;
 pub fn recovery(data: &[u8]) {
     let case = small_case(&mut Tape::new(data));
     let truth = Truth::of(&case).unwrap_or_else(|error| panic!("{error}\n{}", case.to_toml()));
-    let subject = EngineSubject::new(truth.plan.clone(), case.ordering, &truth.partitions)
-        .with_references(&case.references_of(&truth.plan));
+    let subject = EngineSubject::of_case(&truth.plan, &case);
     if let (_, Verdict::Broken(breach)) = trial(&truth, &case, &subject, false) {
         panic!("{}\n{}\n\n{}", report::title(&breach), breach.message, case.to_toml());
     }

@@ -48,11 +48,25 @@ pub enum Trouble {
     SinkUnavailable,
     /// A write is done, and not acknowledged.
     SinkAckLost,
+    /// A node hangs, is replaced, and comes back.
+    Hang,
+    /// A node becomes slow.
+    Slow,
+    /// A new version reaches one node after the other.
+    RollingUpgrade,
+    /// The service goes back to the version before.
+    Rollback,
+    /// The number of nodes changes.
+    Scale,
+    /// A checkpoint comes to harm.
+    Checkpoint,
+    /// Packets between nodes are disturbed.
+    Link,
 }
 
 impl Trouble {
     /// All of them, in the order of tables.
-    pub const ALL: [Trouble; 8] = [
+    pub const ALL: [Trouble; 15] = [
         Trouble::NodeKill,
         Trouble::OsUpgrade,
         Trouble::UpgradeState,
@@ -61,6 +75,13 @@ impl Trouble {
         Trouble::Retention,
         Trouble::SinkUnavailable,
         Trouble::SinkAckLost,
+        Trouble::Hang,
+        Trouble::Slow,
+        Trouble::RollingUpgrade,
+        Trouble::Rollback,
+        Trouble::Scale,
+        Trouble::Checkpoint,
+        Trouble::Link,
     ];
 
     /// The name, as in [`rewindow_world::case::FaultKind::name`].
@@ -74,6 +95,13 @@ impl Trouble {
             Trouble::Retention => "retention",
             Trouble::SinkUnavailable => "sink unavailable",
             Trouble::SinkAckLost => "sink ack lost",
+            Trouble::Hang => "hang",
+            Trouble::Slow => "slow node",
+            Trouble::RollingUpgrade => "rolling upgrade",
+            Trouble::Rollback => "rollback",
+            Trouble::Scale => "scale",
+            Trouble::Checkpoint => "checkpoint",
+            Trouble::Link => "link",
         }
     }
 }
@@ -156,6 +184,8 @@ pub fn small_case(choices: &mut dyn Choices) -> Case {
     history.entries.truncate(entries_max(&plan));
     let deployment = Deployment {
         nodes: 1,
+        keyed: 0,
+        link_delay: Span::ZERO,
         checkpoint_interval: Span::seconds(5),
         poll_interval: Span::seconds(1),
         batch: 100,
@@ -174,6 +204,7 @@ pub fn small_case(choices: &mut dyn Choices) -> Case {
         deployment,
         history: Arc::new(history),
         faults: Vec::new(),
+        turns: Vec::new(),
     };
     schedule(&case, &Vary::all(&plan, &ordering), choices)
 }

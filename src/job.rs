@@ -243,6 +243,7 @@ impl Job {
             deployment: self.deployment.clone(),
             history: self.log.history.clone(),
             faults: Vec::new(),
+            turns: Vec::new(),
         }
     }
 

@@ -163,6 +163,8 @@ pub enum Kind {
     CountsLess,
     /// A row has other content than it should.
     Differs,
+    /// What a node gave or saved counted, though it had been replaced.
+    Zombie,
     /// A row that nobody owes.
     Invented,
     /// An owed row never came.
@@ -221,6 +223,7 @@ impl Kind {
             Kind::CountsMore => "counted-twice",
             Kind::CountsLess => "counted-too-little",
             Kind::Differs => "differs",
+            Kind::Zombie => "from-a-replaced-node",
             Kind::Invented => "invented",
             Kind::Lost => "lost",
             Kind::Repeated => "repeated",
@@ -413,7 +416,8 @@ fn fails_again(truth: &Truth, run: &Run, allowed: &Allowed) -> Option<Breach> {
             return None;
         }
         let later = |number: u32| number > generation;
-        run.recoveries.iter().find(|report| report.shard == shard && later(report.generation))?;
+        let reopened = |r: &&RecoveryReport| r.shard == shard && r.role.writes() && later(r.generation);
+        run.recoveries.iter().find(reopened)?;
         let again = run.failures.iter().find(|f| f.shard == shard && later(f.generation));
         let (kind, message) = match again {
             Some(again) if again.failure.at == failure.at => return None,

@@ -12,7 +12,7 @@ use rewindow_world::error::CaseError;
 use rewindow_world::guarded::{self, Given, GuardedWorker, Panic};
 use rewindow_world::journal::Journal;
 use rewindow_world::outcome::{Delivery, Panicked, Run};
-use rewindow_world::subject::{Opening, Subject};
+use rewindow_world::subject::{Opening, Refusal, Subject};
 
 use crate::choices::Choices;
 use crate::judge::{Breach, Claim, Kind, Truth, Verdict, judge};
@@ -86,12 +86,8 @@ pub fn resume(truth: &Truth, case: &Case, subject: &dyn Subject, cut: usize) -> 
                 continue;
             }
         };
-        let opening = Opening {
-            why: Why::AfterKill,
-            output_from: Timestamp::MIN,
-            checkpoint: Some(&bytes),
-            log: &Whole(&journal),
-        };
+        let log = Whole(&journal);
+        let opening = Opening { checkpoint: Some(&bytes), ..opening_of(Why::AfterKill, &log) };
         if let Some((mut again, answer)) = resumed.opened(shard, guarded::open(subject, shard, &opening)) {
             let read = positions(truth, shard, before);
             if answer.outcome != Outcome::FromCheckpoint || answer.positions != read {
@@ -147,14 +143,20 @@ impl LogView for Whole<'_> {
     }
 }
 
+/// An opening of a task by itself that wants all rows.
+fn opening_of(why: Why, log: &dyn LogView) -> Opening<'_> {
+    let output_from = Timestamp::MIN;
+    Opening { why, epoch: 1, incarnation: 1, begin: None, output_from, checkpoint: None, log }
+}
+
 /// A worker that starts with nothing.
 pub(crate) fn fresh(
     subject: &dyn Subject,
     shard: usize,
     journal: &Journal,
-) -> Result<Result<GuardedWorker, String>, Panic> {
+) -> Result<Result<GuardedWorker, Refusal>, Panic> {
     let log = Whole(journal);
-    let opening = Opening { why: Why::Fresh, output_from: Timestamp::MIN, checkpoint: None, log: &log };
+    let opening = opening_of(Why::Fresh, &log);
     guarded::open(subject, shard, &opening).map(|opened| opened.map(|(worker, _)| worker))
 }
 
@@ -166,10 +168,10 @@ struct Fed {
 
 impl Fed {
     /// What was opened, if it was; a refusal or a panic is kept.
-    fn opened<T>(&mut self, shard: usize, opened: Result<Result<T, String>, Panic>) -> Option<T> {
+    fn opened<T>(&mut self, shard: usize, opened: Result<Result<T, Refusal>, Panic>) -> Option<T> {
         match opened {
             Ok(Ok(opened)) => return Some(opened),
-            Ok(Err(reason)) => self.run.refused.push((shard, reason)),
+            Ok(Err(refusal)) => self.run.refused.push((shard, refusal.to_string())),
             Err(panic) => self.panicked(shard, panic),
         }
         None
@@ -194,7 +196,7 @@ impl Fed {
             Ok(rows) => {
                 if !rows.is_empty() {
                     let at = Timestamp::MIN;
-                    self.run.deliveries.push(Delivery { at, node: 0, shard, generation: 0, rows });
+                    self.run.deliveries.push(Delivery { at, node: 0, shard, generation: 0, opened: 0, rows });
                 }
                 behind
             }

@@ -16,7 +16,7 @@ use rewindow_query::{
 use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind, SinkKind, StartMode};
 use rewindow_world::journal::Journal;
 use rewindow_world::language::Language;
-use rewindow_world::subject::{Contract, Opening, Subject, Worker};
+use rewindow_world::subject::{Contract, Opening, Refusal, Subject, Worker};
 
 /// 2024-01-01T00:00:00Z.
 pub(crate) const BEGIN: Timestamp = Timestamp(63_839_664_000 * SECOND);
@@ -56,6 +56,8 @@ pub(crate) fn case(count: i64) -> Case {
         ordering: Ordering { late: Span::seconds(7), out_of_order: Span::seconds(2), policy: Policy::Adjust },
         deployment: Deployment {
             nodes: 2,
+            keyed: 0,
+            link_delay: Span::ZERO,
             checkpoint_interval: Span::seconds(17),
             poll_interval: Span::seconds(3),
             batch: 7,
@@ -65,6 +67,7 @@ pub(crate) fn case(count: i64) -> Case {
             sink: SinkKind::Append,
         },
         history: Arc::new(History::of((0..count).map(entry).collect())),
+        turns: Vec::new(),
         faults: vec![
             second(count / 4, FaultKind::ServiceUpgrade { readable: false, down: Span::seconds(5) }),
             second(count / 2, FaultKind::NodeKill { node: 0, down: Span::seconds(9) }),
@@ -136,7 +139,7 @@ impl Subject for Toy {
         Contract { prompt: self.wrong == Wrong::Withholds, ..Contract::default() }
     }
 
-    fn open(&self, shard: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), String> {
+    fn open(&self, shard: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), Refusal> {
         let mut worker = ToyWorker {
             plan: self.plan.clone(),
             ordering: self.ordering,

@@ -18,7 +18,7 @@ use rewindow_query::plan::{NodeId, Op, Source};
 use rewindow_query::{Dropped, Entry, Plan, Policy, Reason, Span, Timestamp, Value, analyse};
 use rewindow_world::case::Case;
 use rewindow_world::journal::Journal;
-use support::{Reached, Search, engine, holds_in_the_world, operator, truth};
+use support::{Reached, Search, holds_in_the_world, operator, truth, whole_engine};
 
 /// How often each case is cut anew.
 const CUTS: u64 = 3;
@@ -30,7 +30,7 @@ fn quiet(case: &Case) -> Case {
 fn agrees(case: &Case, cuts: u64) -> Option<Breach> {
     let truth = truth(case);
     (0..CUTS).find_map(|cut| {
-        let subject = engine(&truth.plan, case);
+        let subject = whole_engine(&truth.plan, case);
         let mut choices = Seeded::new(cuts, cut);
         match laws::agree(&truth, case, subject.as_ref(), &mut choices).expect("a small case can be run") {
             Verdict::Held(_) => None,

@@ -153,6 +153,8 @@ fn case(query: &str, streams: usize, step: i64, history: Arc<History>, faults: V
         ordering: Ordering { late: steps(2), out_of_order: steps(1), policy: Policy::Adjust },
         deployment: Deployment {
             nodes: 1,
+            keyed: 0,
+            link_delay: Span::ZERO,
             checkpoint_interval: steps(2),
             poll_interval: steps(1),
             batch: 1,
@@ -163,6 +165,7 @@ fn case(query: &str, streams: usize, step: i64, history: Arc<History>, faults: V
         },
         history,
         faults,
+        turns: Vec::new(),
     }
 }
 
@@ -199,11 +202,10 @@ fn walk(query: &str, streams: usize, plant: Option<Plant>, bounds: (u64, u64)) -
         let quiet = case(&query, streams, step, history.clone(), Vec::new());
         let truth = Truth::of(&quiet).unwrap_or_else(|error| panic!("{error}\n{query}"));
         met.rows += truth.answer.rows.len() as u64;
+        let healthy = EngineSubject::of_case(&truth.plan, &quiet);
         let subject = match plant {
-            None => EngineSubject::new(truth.plan.clone(), quiet.ordering, &truth.partitions),
-            Some(plant) => {
-                EngineSubject::planted(truth.plan.clone(), quiet.ordering, &truth.partitions, plant)
-            }
+            None => healthy,
+            Some(plant) => healthy.with_plant(plant),
         };
         for_all(|choices| {
             let case = case(&query, streams, step, history.clone(), faults(choices, faults_max, step));

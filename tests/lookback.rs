@@ -343,7 +343,15 @@ fn restarted(
     let subject = EngineSubject::new(plan.clone(), ordering, partitions).with_references(references);
     let mut said = Restarted::default();
     for (index, shard) in subject.shards().iter().enumerate() {
-        let opening = Opening { why: Why::UserRestart, output_from: from, checkpoint: None, log };
+        let opening = Opening {
+            why: Why::UserRestart,
+            epoch: 1,
+            incarnation: 1,
+            begin: None,
+            output_from: from,
+            checkpoint: None,
+            log,
+        };
         let (mut worker, recovered) = subject.open(index, &opening).expect("a restart is possible");
         said.gaps.extend(recovered.gaps);
         let read = |entry: &&Entry| {

@@ -34,9 +34,7 @@ const TRIES_MAX: u64 = 4_000;
 const SEED: u64 = 1;
 
 fn planted(plan: &Arc<Plan>, case: &Case, plant: Plant) -> Box<dyn Subject> {
-    let partitions = case.partitions(plan).expect("a case declares the streams of its query");
-    let planted = EngineSubject::planted(plan.clone(), case.ordering, &partitions, plant);
-    Box::new(planted.with_references(&case.references_of(plan)))
+    Box::new(EngineSubject::of_case(plan, case).with_plant(plant))
 }
 
 /// How a case breaks with a bug planted.

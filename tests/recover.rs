@@ -17,15 +17,24 @@ use rewindow_world::reached;
 use support::{Reached, Search, engine, holds_in_the_world, truth};
 
 /// All that can happen to a job whose source forgets nothing.
-const TROUBLES: [Trouble; 7] = [
+const TROUBLES: [Trouble; 14] = [
     Trouble::NodeKill,
     Trouble::OsUpgrade,
     Trouble::UpgradeState,
     Trouble::UpgradeReplay,
     Trouble::Restart,
+    Trouble::Hang,
+    Trouble::RollingUpgrade,
+    Trouble::Rollback,
+    Trouble::Scale,
+    Trouble::Slow,
+    Trouble::Checkpoint,
+    Trouble::Link,
     Trouble::SinkUnavailable,
     Trouble::SinkAckLost,
 ];
+/// Those in front of these open tasks again.
+const OPENING: usize = 9;
 
 fn check(name: &'static str, cases: u64, troubles: &[Trouble], required: &[&str]) {
     let search = Search::new(name, cases);
@@ -108,13 +117,15 @@ fn user_restart() {
 #[test]
 fn all_together() {
     let mut required: Vec<String> = Vec::new();
-    for (at, first) in TROUBLES.iter().enumerate() {
-        for second in &TROUBLES[at + 1..] {
+    let opening = &TROUBLES[..OPENING];
+    for (at, first) in opening.iter().enumerate() {
+        for second in &opening[at + 1..] {
             let (first, second) = (first.name(), second.name());
             required.push(format!("{} and {}", first.min(second), first.max(second)));
         }
     }
-    let forgetful = [reached::EXPIRED, reached::EXPIRED_READER, reached::GAP];
+    // Nothing is forgotten here, and the last needs more luck than one sink in four has: `sinks` asks for it.
+    let forgetful = [reached::EXPIRED, reached::EXPIRED_READER, reached::GAP, reached::COMMITTED_LATE];
     required.extend(reached::ALL.iter().filter(|state| !forgetful.contains(state)).map(|s| (*s).to_owned()));
     let required: Vec<&str> = required.iter().map(String::as_str).collect();
     check("recover", 10_000, &TROUBLES, &required);

@@ -16,7 +16,7 @@ use rewindow::laws;
 use rewindow::report::{Origin, read, title};
 use rewindow::trial::trial_twice;
 use rewindow_world::case::Case;
-use support::{engine, holds_in_the_world, report, truth};
+use support::{engine, holds_in_the_world, report, truth, whole_engine};
 
 /// How often a committed case is cut anew, with no fault in it.
 const CUTS: u64 = 4;
@@ -41,15 +41,15 @@ fn check(text: &str) -> Result<(), String> {
     if let Some(breach) = verdict.breach() {
         return Err(say(breach));
     }
+    let whole = whole_engine(&truth.plan, &case);
     for cut in 0..CUTS {
         let mut choices = Seeded::new(0, cut);
-        let verdict =
-            laws::agree(&truth, &case, subject.as_ref(), &mut choices).map_err(|e| e.to_string())?;
+        let verdict = laws::agree(&truth, &case, whole.as_ref(), &mut choices).map_err(|e| e.to_string())?;
         if let Some(breach) = verdict.breach() {
             return Err(say(breach));
         }
     }
-    let resumed = laws::resume_everywhere(&truth, &case, subject.as_ref()).map_err(|e| e.to_string())?;
+    let resumed = laws::resume_everywhere(&truth, &case, whole.as_ref()).map_err(|e| e.to_string())?;
     resumed.as_ref().map_or(Ok(()), |breach| Err(say(breach)))
 }
 

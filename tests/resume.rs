@@ -15,11 +15,11 @@ use rewindow_engine::setup::Setup;
 use rewindow_query::{Entry, Timestamp};
 use rewindow_world::case::Case;
 use rewindow_world::journal::Journal;
-use support::{Reached, Search, engine, operator, truth};
+use support::{Reached, Search, operator, truth, whole_engine};
 
 fn resumes(case: &Case) -> Option<Breach> {
     let truth = truth(case);
-    let subject = engine(&truth.plan, case);
+    let subject = whole_engine(&truth.plan, case);
     laws::resume_everywhere(&truth, case, subject.as_ref()).expect("a small case can be run")
 }
 

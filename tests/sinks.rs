@@ -156,9 +156,7 @@ fn a_sink_that_is_away_loses_nothing() {
 const CASES_MAX: u64 = 20_000;
 
 fn planted(plan: &Arc<Plan>, case: &Case, plant: Plant) -> Box<dyn Subject> {
-    let partitions = case.partitions(plan).expect("a case declares the streams of its query");
-    let planted = EngineSubject::planted(plan.clone(), case.ordering, &partitions, plant);
-    Box::new(planted.with_references(&case.references_of(plan)))
+    Box::new(EngineSubject::of_case(plan, case).with_plant(plant))
 }
 
 fn breaks(case: &Case, plant: Plant) -> Option<Breach> {

@@ -18,7 +18,9 @@ pub(super) fn maker(plant: Option<&str>) -> Result<Box<Maker<'static>>, Problem>
         let problem = Problem::new("plant-missing", "this rewindow was built without planted bugs");
         return Err(problem.help(format!("cargo run --release --features plant -- check JOB --plant {name}")));
     }
-    Ok(Box::new(|plan: &Arc<Plan>, case: &Case| -> Box<dyn Subject> { Box::new(engine(plan, case)) }))
+    Ok(Box::new(|plan: &Arc<Plan>, case: &Case| -> Box<dyn Subject> {
+        Box::new(EngineSubject::of_case(plan, case))
+    }))
 }
 
 #[cfg(feature = "plant")]
@@ -73,24 +75,12 @@ fn example(plant: Plant) -> &'static str {
 pub(super) fn maker(plant: Option<&str>) -> Result<Box<Maker<'static>>, Problem> {
     let Some(plant) = plant.map(parse).transpose()? else {
         return Ok(Box::new(|plan: &Arc<Plan>, case: &Case| -> Box<dyn Subject> {
-            Box::new(engine(plan, case))
+            Box::new(EngineSubject::of_case(plan, case))
         }));
     };
     Ok(Box::new(move |plan: &Arc<Plan>, case: &Case| -> Box<dyn Subject> {
-        let planted = EngineSubject::planted(plan.clone(), case.ordering, &partitions(plan, case), plant);
-        Box::new(planted.with_references(&case.references_of(plan)))
+        Box::new(EngineSubject::of_case(plan, case).with_plant(plant))
     }))
-}
-
-fn engine(plan: &Arc<Plan>, case: &Case) -> EngineSubject {
-    EngineSubject::new(plan.clone(), case.ordering, &partitions(plan, case))
-        .with_references(&case.references_of(plan))
-}
-
-/// Partitions of the plan's inputs. A case that lacks one of them is refused by the world, with the reason,
-/// before the subject is asked for anything.
-fn partitions(plan: &Plan, case: &Case) -> Vec<u32> {
-    case.partitions(plan).unwrap_or_else(|_| vec![1; plan.inputs.len()])
 }
 
 /// The command that runs a case again, as a user would type it.

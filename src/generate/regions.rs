@@ -29,6 +29,7 @@ pub fn small_pair(choices: &mut dyn Choices) -> RegionsCase {
     let mut base = Case { faults: Vec::new(), ..small_case(choices) };
     // A consumer of two regions reads what they write, and removes copies itself.
     base.deployment.sink = SinkKind::Append;
+    base.deployment.keyed = 0;
     let Ok(plan) = crate::language::plan_of(&base) else {
         return pair(&base, &none(), &VaryRegions::default(), choices);
     };
@@ -55,7 +56,9 @@ pub fn pair(base: &Case, vary: &Vary, regions: &VaryRegions, choices: &mut dyn C
     let own =
         Vary { faults: vary.faults.iter().filter(may).copied().collect(), faults_max: 2, ..vary.clone() };
     // One deployment for both, with the retention of a schedule; then the faults of each.
-    let scene = schedule(base, &own, choices);
+    let mut scene = schedule(base, &own, choices);
+    // In stages only if the job is.
+    scene.deployment.keyed = base.deployment.keyed;
     let still = Vary { deployment: false, retention: false, slice: None, ..own };
     let base = Case { faults: Vec::new(), ..scene };
     let arrivals = || base.history.entries.iter().map(|entry| entry.arrival);

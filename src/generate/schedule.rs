@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rewindow_query::time::SECOND;
 use rewindow_query::{Entry, Span, Timestamp};
-use rewindow_world::case::{Case, Deployment, Fault, FaultKind, StartMode};
+use rewindow_world::case::{Case, Damage, Deployment, Fault, FaultKind, LinkTrouble, StartMode};
 
 use super::{Trouble, Vary};
 use crate::choices::Choices;
@@ -30,7 +30,17 @@ pub fn schedule(base: &Case, vary: &Vary, choices: &mut dyn Choices) -> Case {
         case.deployment.retention = retention(case.deployment.retention, vary, &scene, choices);
     }
     case.faults = faults(&case, vary, &scene, choices);
+    case.turns = turns(vary, choices);
     case
+}
+
+/// Who moves first where several could: mostly the one that always would.
+fn turns(vary: &Vary, choices: &mut dyn Choices) -> Vec<u32> {
+    if !vary.deployment || !choices.chance(1, 4) {
+        return Vec::new();
+    }
+    let count = choices.range(1, 40);
+    (0..count).map(|_| u32::try_from(choices.range(0, 5)).unwrap_or(0)).collect()
 }
 
 /// When things happen in a case.
@@ -100,9 +110,21 @@ fn deployment(base: &Deployment, scene: &Scene, choices: &mut dyn Choices) -> De
         0 => base.heartbeat,
         _ => Span((length / choices.range(3, 30)).max(SECOND)),
     };
+    let keyed = match choices.weighted(&[2, 2, 1]) {
+        0 => base.keyed,
+        1 => 1,
+        _ => u32::try_from(choices.range(2, 3)).unwrap_or(2),
+    };
+    let link_delay = match choices.weighted(&[3, 1, 1]) {
+        0 => base.link_delay,
+        1 => Span::seconds(choices.range(1, 10)),
+        _ => Span(length / choices.range(5, 50)),
+    };
     let bounded = |span: Span| Span(span.0.clamp(1, Span::hours(24 * 365).0));
     Deployment {
         nodes,
+        keyed,
+        link_delay: bounded(link_delay),
         checkpoint_interval: bounded(checkpoint_interval),
         poll_interval: bounded(poll_interval),
         batch,
@@ -186,10 +208,7 @@ fn kind(
 ) -> FaultKind {
     let down = down(scene, choices);
     match trouble {
-        Trouble::NodeKill => {
-            let node = choices.range(0, i64::from(case.deployment.nodes) - 1);
-            FaultKind::NodeKill { node: u32::try_from(node).unwrap_or(0), down }
-        }
+        Trouble::NodeKill => FaultKind::NodeKill { node: node(case, choices), down },
         Trouble::OsUpgrade => FaultKind::OsUpgrade { down },
         Trouble::UpgradeState => FaultKind::ServiceUpgrade { readable: true, down },
         Trouble::UpgradeReplay => FaultKind::ServiceUpgrade { readable: false, down },
@@ -212,6 +231,50 @@ fn kind(
             FaultKind::SinkUnavailable { span: Span(span.0.clamp(0, Span::hours(24 * 30).0)) }
         }
         Trouble::SinkAckLost => FaultKind::SinkAckLost,
+        Trouble::Hang => {
+            // Back before anybody notices, at the same moment, or long after.
+            let back = match choices.weighted(&[2, 1, 3]) {
+                0 => Span(choices.range(0, down.0)),
+                1 => down,
+                _ => down.plus(Span::seconds(choices.range(0, 120))),
+            };
+            FaultKind::Hang { node: node(case, choices), noticed: down, back }
+        }
+        Trouble::Slow => {
+            let times = *choices.pick(&[2, 3, 10, 1_000]);
+            FaultKind::Slow { node: node(case, choices), times, during: during(scene, choices) }
+        }
+        Trouble::RollingUpgrade => FaultKind::RollingUpgrade { down },
+        Trouble::Rollback => FaultKind::Rollback { down },
+        Trouble::Scale => {
+            let nodes = u32::try_from(choices.range(1, 4)).unwrap_or(1);
+            FaultKind::Scale { nodes, down }
+        }
+        Trouble::Checkpoint => {
+            FaultKind::Checkpoint { node: node(case, choices), damage: *choices.pick(&Damage::ALL) }
+        }
+        Trouble::Link => {
+            let by = match choices.weighted(&[2, 1, 1]) {
+                0 => Span::seconds(choices.range(1, 30)),
+                1 => Span::ZERO,
+                _ => down,
+            };
+            let trouble =
+                *choices.pick(&[LinkTrouble::Delay(by), LinkTrouble::Twice(by), LinkTrouble::Swap(by)]);
+            FaultKind::Link { node: node(case, choices), trouble, during: during(scene, choices) }
+        }
+    }
+}
+
+fn node(case: &Case, choices: &mut dyn Choices) -> u32 {
+    u32::try_from(choices.range(0, i64::from(case.deployment.nodes) - 1)).unwrap_or(0)
+}
+
+/// How long a disturbance lasts.
+fn during(scene: &Scene, choices: &mut dyn Choices) -> Span {
+    match choices.weighted(&[1, 1]) {
+        0 => Span::seconds(choices.range(1, 300)),
+        _ => Span(choices.range(0, (scene.length().0).clamp(SECOND, Span::hours(24 * 30).0))),
     }
 }
 
@@ -249,9 +312,17 @@ fn down_of(kind: &FaultKind) -> Span {
         FaultKind::NodeKill { down, .. }
         | FaultKind::OsUpgrade { down }
         | FaultKind::ServiceUpgrade { down, .. }
+        | FaultKind::RollingUpgrade { down }
+        | FaultKind::Rollback { down }
+        | FaultKind::Scale { down, .. }
+        | FaultKind::Hang { noticed: down, .. }
         | FaultKind::UserRestart { stopped: down, .. } => down,
         FaultKind::SinkUnavailable { span } => span,
-        FaultKind::RetentionCut { .. } | FaultKind::SinkAckLost => Span::ZERO,
+        FaultKind::RetentionCut { .. }
+        | FaultKind::SinkAckLost
+        | FaultKind::Slow { .. }
+        | FaultKind::Checkpoint { .. }
+        | FaultKind::Link { .. } => Span::ZERO,
     }
 }
 

@@ -32,6 +32,13 @@ enum TroubleName {
     Retention,
     SinkUnavailable,
     SinkAckLost,
+    Hang,
+    Slow,
+    RollingUpgrade,
+    Rollback,
+    Scale,
+    Checkpoint,
+    Link,
 }
 
 impl VaryFile {
@@ -46,6 +53,13 @@ impl VaryFile {
             TroubleName::Retention => Trouble::Retention,
             TroubleName::SinkUnavailable => Trouble::SinkUnavailable,
             TroubleName::SinkAckLost => Trouble::SinkAckLost,
+            TroubleName::Hang => Trouble::Hang,
+            TroubleName::Slow => Trouble::Slow,
+            TroubleName::RollingUpgrade => Trouble::RollingUpgrade,
+            TroubleName::Rollback => Trouble::Rollback,
+            TroubleName::Scale => Trouble::Scale,
+            TroubleName::Checkpoint => Trouble::Checkpoint,
+            TroubleName::Link => Trouble::Link,
         };
         let all = Vary::all(plan, ordering);
         Vary {

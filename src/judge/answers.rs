@@ -5,6 +5,7 @@
 //! Invariant: what is forgiven later was announced here, and was unavoidable.
 
 use std::cmp::Ordering::{Equal, Greater, Less};
+use std::collections::BTreeMap;
 
 use rewindow_model::guarantee::{self, Guarantee, Opened};
 use rewindow_query::{Gap, Outcome, Span, Timestamp};
@@ -22,8 +23,8 @@ pub(super) struct Allowed {
 struct Generation {
     number: u32,
     output_from: Timestamp,
-    /// It began without any state of those before it.
-    anew: bool,
+    /// Only generations of one epoch have state in common.
+    epoch: u64,
     unavoidable: Vec<Gap>,
     announced: Vec<Gap>,
 }
@@ -36,7 +37,7 @@ impl Allowed {
                 shard.push(Generation {
                     number: report.generation,
                     output_from: report.output_from,
-                    anew: report.answer.outcome != Outcome::FromCheckpoint,
+                    epoch: report.epoch,
                     unavoidable: unavoidable(truth, report),
                     announced: report.answer.gaps.clone(),
                 });
@@ -80,12 +81,12 @@ impl Allowed {
         self.generations(shard, generation).any(|g| g.unavoidable.iter().any(|gap| gap.contains(at)))
     }
 
-    /// A generation and those whose state it may have gone on from: back to the last that began anew.
+    /// A generation and those whose state it may have gone on from, or has it in common with: those of its epoch.
     fn generations(&self, shard: usize, until: u32) -> impl Iterator<Item = &Generation> {
         let of = self.shards.get(shard).map_or(&[][..], Vec::as_slice);
         let before = move |g: &&Generation| g.number <= until;
-        let anew = of.iter().filter(before).rfind(|g| g.anew).map_or(0, |generation| generation.number);
-        of.iter().filter(before).filter(move |generation| generation.number >= anew)
+        let epoch = of.iter().rfind(before).map_or(0, |generation| generation.epoch);
+        of.iter().filter(before).filter(move |generation| generation.epoch == epoch)
     }
 
     fn generation(&self, report: &RecoveryReport) -> Option<&Generation> {
@@ -147,6 +148,10 @@ fn checkpoint(report: &RecoveryReport) -> Option<Found> {
     if report.answer.outcome != Outcome::FromCheckpoint {
         return None;
     }
+    if report.checkpoint.as_ref().is_some_and(|saved| saved.late) {
+        let message = "it went on from what a node saved that had been replaced".to_owned();
+        return Some((Claim::Answers, Kind::Zombie, message));
+    }
     let message = if !guarantee::may_use_checkpoint(report.why) {
         format!("it went on from a checkpoint after: {}", report.fault)
     } else if report.checkpoint.is_none() {
@@ -186,7 +191,7 @@ fn outcome(truth: &Truth, contract: Contract, report: &RecoveryReport) -> Option
 
 /// The positions answered name every partition of the shard, lie inside the log, and are exactly those of the
 /// checkpoint, moved forward only over what the source has forgotten, or of the first entry kept that arrived
-/// at the start of the replay or later.
+/// at the start of the replay or later; a task that begins its epoch again begins where it began before.
 fn positions(contract: Contract, report: &RecoveryReport) -> Option<Found> {
     let found = |kind, message: String| Some((Claim::Answers, kind, message));
     for (&(input, partition), kept) in &report.retained {
@@ -210,6 +215,14 @@ fn positions(contract: Contract, report: &RecoveryReport) -> Option<Found> {
                         "position {position} of partition {partition}, the checkpoint has {saved}, the log \
                          begins at {first}"
                     ),
+                );
+            }
+        } else if let Some(begin) = &report.begin {
+            let begin = begin.get(&(input, partition)).copied().unwrap_or(0);
+            if position != begin {
+                return found(
+                    Kind::WrongPosition,
+                    format!("position {position} of partition {partition}, the epoch began at {begin}"),
                 );
             }
         } else if let Some(&since) = report.since.get(&(input, partition)) {
@@ -240,21 +253,20 @@ fn gaps(generation: &Generation) -> Option<Found> {
     Some((Claim::HonestGaps, kind, message))
 }
 
-/// At the end every shard is level again, and a catch-up that was not interrupted took what the formula
-/// says.
+/// At the end every task is level again, and a catch-up that was not interrupted took what the formula
+/// says, or longer where its node was slow or stood still.
 pub(super) fn catch_up(truth: &Truth, run: &Run) -> Option<Breach> {
-    let mut last: Vec<Option<&RecoveryReport>> = vec![None; truth.shards.len()];
-    for report in &run.recoveries {
-        if let Some(slot) = last.get_mut(report.shard) {
-            *slot = Some(report);
-        }
-    }
+    let last: BTreeMap<usize, &RecoveryReport> =
+        run.recoveries.iter().map(|report| (report.task, report)).collect();
     let over = run.failure.is_some() || !run.refused.is_empty() || run.panicked.is_some();
-    let behind = last.iter().flatten().find(|report| report.actual.is_none() && !over);
+    let behind = last.into_values().find(|report| report.actual.is_none() && !over);
     let (report, kind, message) = match behind {
-        Some(report) => (*report, Kind::NotLevel, "it never caught up".to_owned()),
+        Some(report) => (report, Kind::NotLevel, "it never caught up".to_owned()),
         None => {
-            let other = |r: &&RecoveryReport| r.actual.is_some_and(|actual| actual != r.estimated);
+            let other = |r: &&RecoveryReport| {
+                r.actual
+                    .is_some_and(|actual| if r.slowed { actual < r.estimated } else { actual != r.estimated })
+            };
             let report = run.recoveries.iter().find(other)?;
             let actual = report.actual.unwrap_or(Span::ZERO);
             (report, Kind::CatchUp, format!("it took {actual}, estimated {}", report.estimated))

@@ -208,7 +208,7 @@ impl<'a> Pair<'a> {
         let mut said: BTreeMap<Identity, &Row> = BTreeMap::new();
         for (region, truth) in self.truths.iter().enumerate() {
             for delivery in &self.played.runs[region].deliveries {
-                let excused = self.excused_faulty(region, delivery.shard, delivery.generation);
+                let excused = self.excused_faulty(region, delivery.shard, delivery.opened);
                 for row in delivery.rows.iter().filter(|row| row.timestamp < self.until && !excused) {
                     let alike = matches!((owed(one, row), owed(two, row)), (Some(a), Some(b)) if a == b);
                     let shard = truth.find(row).map_or(delivery.shard, |owed| truth.shard_of(owed));
@@ -263,7 +263,7 @@ impl<'a> Pair<'a> {
 
     fn excused_held(&self, held: &Held) -> bool {
         let seen = &self.regions[held.region];
-        let unseen = seen.unseen && self.excused_faulty(held.region, held.shard, held.generation);
+        let unseen = seen.unseen && self.excused_faulty(held.region, held.shard, held.opened);
         let all_hurt = self.regions.iter().all(|region| region.hurt);
         unseen || (all_hurt && seen.allowed.announced(held.shard, held.generation, held.row.timestamp))
     }
@@ -340,7 +340,7 @@ fn owed<'t>(truth: &'t Truth, row: &Row) -> Option<&'t Row> {
 
 fn is_of(delivery: &Delivery, generations: &[(usize, u32, u32)]) -> bool {
     let of = |&(shard, first, next): &(usize, u32, u32)| {
-        shard == delivery.shard && (first..next).contains(&delivery.generation)
+        shard == delivery.shard && (first..next).contains(&delivery.opened)
     };
     generations.iter().any(of)
 }

@@ -77,7 +77,7 @@ struct Walk<'a> {
     run: &'a Run,
     allowed: &'a Allowed,
     faulty: bool,
-    /// For each owed row the last generation that delivered it.
+    /// For each owed row the last opening that delivered it.
     seen: Vec<Option<u32>>,
     /// For each (shard, output).
     cursors: Vec<Cursor>,
@@ -86,8 +86,9 @@ struct Walk<'a> {
 
 #[derive(Clone, Copy, Default)]
 struct Cursor {
+    /// The opening of the task that writes.
     generation: u32,
-    /// Place after the last row delivered in this generation; `None` before the first.
+    /// Place after the last row delivered in it; `None` before the first.
     next: Option<usize>,
     /// Place after the furthest row delivered in any generation.
     furthest: usize,
@@ -95,15 +96,19 @@ struct Cursor {
 
 impl Walk<'_> {
     fn delivery(&mut self, delivery: &Delivery) {
-        let opened = (delivery.generation > 0).then(|| {
-            let of = |r: &&RecoveryReport| r.shard == delivery.shard && r.generation == delivery.generation;
+        let opened = (delivery.opened > 0).then(|| {
+            let of = |r: &&RecoveryReport| r.shard == delivery.shard && r.generation == delivery.opened;
             self.run.recoveries.iter().find(of)
         });
         let opened = opened.flatten();
+        let replaced = delivery.opened < delivery.generation && self.replaced(delivery);
         let failed = self.truth.answer.failure.as_ref().map_or(Timestamp::MAX, |failure| failure.at);
         for row in &delivery.rows {
             // What is stamped at or after the failure is nobody's: it may have come before it was known.
-            if row.timestamp < failed {
+            if row.timestamp < failed && replaced {
+                let message = "the node that gave it had been replaced".to_owned();
+                self.note(Kind::Zombie, delivery, None, Some(row), message);
+            } else if row.timestamp < failed {
                 self.row(delivery, opened, row);
             }
         }
@@ -113,12 +118,22 @@ impl Walk<'_> {
     fn again(&mut self, delivery: &Delivery) {
         for row in &delivery.rows {
             let Some(owed) = self.truth.find(row) else { continue };
-            if self.truth.answer.rows[owed] == *row && self.seen[owed] == Some(delivery.generation) {
+            if self.truth.answer.rows[owed] == *row && self.seen[owed] == Some(delivery.opened) {
                 self.found.matched += 1;
                 self.found.copies += 1;
                 self.found.copied[row.output] = true;
             }
         }
+    }
+
+    /// Whether another task had been opened to write in place of the one that did.
+    fn replaced(&self, delivery: &Delivery) -> bool {
+        let newer = |r: &RecoveryReport| {
+            r.shard == delivery.shard
+                && r.role.writes()
+                && (delivery.opened + 1..=delivery.generation).contains(&r.generation)
+        };
+        self.run.recoveries.iter().any(newer)
     }
 
     fn row(&mut self, delivery: &Delivery, opened: Option<&RecoveryReport>, row: &Row) {
@@ -136,8 +151,8 @@ impl Walk<'_> {
             return self.note(Kind::BeforeStart, delivery, None, Some(row), message);
         }
         let cursor = delivery.shard * outputs + row.output;
-        if self.cursors[cursor].generation != delivery.generation {
-            self.cursors[cursor].generation = delivery.generation;
+        if self.cursors[cursor].generation != delivery.opened {
+            self.cursors[cursor].generation = delivery.opened;
             self.cursors[cursor].next = None;
         }
         let sequence = self.truth.sequence(delivery.shard, row.output);
@@ -149,7 +164,7 @@ impl Walk<'_> {
                 let kind = content(self.truth, row.output, &rows[owed], row);
                 // It came, if otherwise than owed: that is one difference, not a lost row besides.
                 self.found.came[owed].get_or_insert(delivery.at);
-                let before = self.seen[owed].replace(delivery.generation);
+                let before = self.seen[owed].replace(delivery.opened);
                 let message = if before.is_some() { ANOTHER_COPY } else { "" };
                 self.note(kind, delivery, Some(&rows[owed]), Some(row), message.to_owned());
             }
@@ -162,10 +177,10 @@ impl Walk<'_> {
         let place = self.truth.place(owed);
         self.found.matched += 1;
         self.found.came[owed].get_or_insert(delivery.at);
-        if let Some(before) = self.seen[owed].replace(delivery.generation) {
+        if let Some(before) = self.seen[owed].replace(delivery.opened) {
             self.found.copies += 1;
             self.found.copied[row.output] = true;
-            if before == delivery.generation {
+            if before == delivery.opened {
                 let message = "twice in one generation".to_owned();
                 return self.note(Kind::Repeated, delivery, Some(row), Some(row), message);
             }
@@ -204,7 +219,9 @@ impl Walk<'_> {
                 continue;
             }
             let generation = self.allowed.answers_for(shard, u32::MAX, row.timestamp);
-            let delivery = Delivery { at: row.timestamp, node: 0, shard, generation, rows: Vec::new() };
+            let rows = Vec::new();
+            let delivery =
+                Delivery { at: row.timestamp, node: 0, shard, generation, opened: generation, rows };
             self.note(Kind::Lost, &delivery, Some(row), None, String::new());
         }
     }
@@ -219,7 +236,7 @@ impl Walk<'_> {
         message: String,
     ) {
         let Some(row) = expected.or(actual) else { return };
-        let about_content = !matches!(kind, Kind::BeforeStart | Kind::Repeated);
+        let about_content = !matches!(kind, Kind::BeforeStart | Kind::Repeated | Kind::Zombie);
         if about_content && self.allowed.announced(delivery.shard, delivery.generation, row.timestamp) {
             self.found.in_gaps += 1;
             if let Some(partial) = self.found.partial.get_mut(row.output) {
@@ -231,7 +248,7 @@ impl Walk<'_> {
             about_content && self.allowed.unavoidable(delivery.shard, delivery.generation, row.timestamp);
         let (claim, kind) = match kind {
             _ if silent => (Claim::HonestGaps, Kind::GapSilent),
-            Kind::Repeated | Kind::OutOfOrder | Kind::BeforeStart => (Claim::Delivery, kind),
+            Kind::Repeated | Kind::OutOfOrder | Kind::BeforeStart | Kind::Zombie => (Claim::Delivery, kind),
             _ if self.faulty => (Claim::Recover, kind),
             _ => (Claim::Agree, kind),
         };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rewindow_engine::Role;
 use rewindow_model::guarantee::replay_from;
 use rewindow_query::{
     Entry, Failure, Gap, History, Ordering, Outcome, Payload, Policy, Recovered, Retained, Row, Span,
@@ -46,6 +47,8 @@ fn case() -> Case {
         ordering: Ordering { late: Span::ZERO, out_of_order: Span::ZERO, policy: Policy::Adjust },
         deployment: Deployment {
             nodes: 1,
+            keyed: 0,
+            link_delay: Span::ZERO,
             checkpoint_interval: Span::seconds(2),
             poll_interval: Span::seconds(1),
             batch: 10,
@@ -55,12 +58,13 @@ fn case() -> Case {
             sink: SinkKind::Append,
         },
         history: Arc::new(History::of((0..6).map(entry).collect())),
+        turns: Vec::new(),
         faults: vec![Fault { at: at(5), kind: FaultKind::NodeKill { node: 0, down: Span::ZERO } }],
     }
 }
 
 fn delivery(generation: u32, rows: &[Row]) -> Delivery {
-    Delivery { at: at(4), node: 0, shard: 0, generation, rows: rows.to_vec() }
+    Delivery { at: at(4), node: 0, shard: 0, generation, opened: generation, rows: rows.to_vec() }
 }
 
 /// A kill after the first four rows; the checkpoint's frontier lies before the third and fourth.
@@ -73,7 +77,13 @@ fn kill() -> RecoveryReport {
         why: Why::AfterKill,
         fault: "node kill",
         output_from: Timestamp::MIN,
+        task: 0,
+        role: Role::Whole,
+        epoch: 1,
+        begin: None,
+        slowed: false,
         checkpoint: Some(CheckpointRecord {
+            late: false,
             at: at(2),
             positions: BTreeMap::from([((0, 0), 2)]),
             frontier: at(4),
@@ -131,7 +141,7 @@ impl Scene {
     fn replay(&mut self, output_from: Timestamp) {
         let from = replay_from(&self.truth.plan, &self.truth.shards[0], output_from);
         let report = &mut self.run.recoveries[0];
-        (report.output_from, report.checkpoint) = (output_from, None);
+        (report.output_from, report.checkpoint, report.epoch) = (output_from, None, report.epoch + 1);
         report.answer.outcome = Outcome::Replayed { from };
         report.answer.positions.insert((0, 0), 0);
         report.since.insert((0, 0), 0);

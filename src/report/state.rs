@@ -7,12 +7,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use rewindow_engine::Layout;
+use rewindow_engine::plant::Plants;
 use rewindow_query::{Entry, Outcome, Recovered, Shard};
 use rewindow_world::case::Case;
 use rewindow_world::journal::Journal;
 use rewindow_world::outcome::RecoveryReport;
 use rewindow_world::run::{RunOptions, try_run};
-use rewindow_world::subject::{Contract, Opening, Subject, Worker};
+use rewindow_world::subject::{Contract, Opening, Refusal, Subject, Worker};
 
 use super::words::clip;
 use crate::judge::{Breach, Truth};
@@ -55,25 +57,25 @@ pub fn first_difference(
     subject: &dyn Subject,
 ) -> Option<StateDifference> {
     let shard = breach.shard?;
+    let layout = subject.layout();
     let probe = Probe { inner: subject, opened: RefCell::new(Vec::new()) };
     let run = try_run(case, &truth.plan, &probe, RunOptions { trace: false }).ok()?;
     let journal = Journal::of(case, &truth.plan).ok()?;
-    let states: Vec<State> = probe
-        .opened
-        .into_inner()
-        .into_iter()
-        .filter(|(of, _)| *of == shard)
-        .map(|(_, state)| state)
-        .collect();
+    let opened = probe.opened.into_inner();
     let restored = |report: &&RecoveryReport| {
         report.shard == shard
+            // What came over links is not to be had here.
+            && layout.tasks.get(report.task).is_some_and(|task| task.upstream.is_empty())
             && report.answer.outcome == Outcome::FromCheckpoint
             && breach.generation.is_none_or(|generation| report.generation <= generation)
     };
     run.recoveries.iter().filter(restored).find_map(|report| {
-        // The first opening of the shard was no recovery: generations count from it.
-        let actual = states.get(usize::try_from(report.generation).ok()?)?;
-        let expected = uninterrupted(subject, shard, &journal, report)?;
+        // The first opening of a task was no recovery.
+        let before =
+            run.recoveries.iter().filter(|r| r.task == report.task && r.generation < report.generation);
+        let mut states = opened.iter().filter(|(task, _)| *task == report.task);
+        let (_, actual) = states.nth(before.count() + 1)?;
+        let expected = uninterrupted(subject, report.task, &journal, report)?;
         differ(&expected, actual)
     })
 }
@@ -89,11 +91,11 @@ fn differ(expected: &State, actual: &State) -> Option<StateDifference> {
 /// The state of a fresh worker that was fed everything in front of the positions of a restore.
 fn uninterrupted(
     subject: &dyn Subject,
-    shard: usize,
+    task: usize,
     journal: &Journal,
     report: &RecoveryReport,
 ) -> Option<State> {
-    let mut worker = fresh(subject, shard, journal).ok()?.ok()?;
+    let mut worker = fresh(subject, task, journal).ok()?.ok()?;
     let mut entries: Vec<&Entry> = Vec::new();
     for (&(input, partition), &next) in &report.answer.positions {
         let all = journal.entries(input, partition);
@@ -126,9 +128,17 @@ impl Subject for Probe<'_> {
         self.inner.contract()
     }
 
-    fn open(&self, shard: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), String> {
-        let (worker, answer) = self.inner.open(shard, opening)?;
-        self.opened.borrow_mut().push((shard, worker.explain()));
+    fn layout(&self) -> Layout {
+        self.inner.layout()
+    }
+
+    fn plants(&self) -> Plants {
+        self.inner.plants()
+    }
+
+    fn open(&self, task: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), Refusal> {
+        let (worker, answer) = self.inner.open(task, opening)?;
+        self.opened.borrow_mut().push((task, worker.explain()));
         Ok((worker, answer))
     }
 }

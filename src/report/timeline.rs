@@ -92,13 +92,26 @@ fn add(finding: &Finding<'_>, journal: &Journal, step: &Step, lines: &mut BTreeM
         What::Skipped(rows) => (3, format!("{rows} skipped by the sink")),
         What::Committed { rows, .. } => (2, format!("{rows} committed")),
         What::Aborted(rows) => (1, format!("{rows} aborted")),
+        What::Damaged(damage) => (0, format!("**its checkpoint is {}**", damage.name())),
+        What::Sent { first, next, .. } if first == next => return,
+        What::Sent { to, first, next, .. } => (3, format!("sends rows {first}..{next} to task {to}")),
+        What::Received { first, next, .. } if first == next => return,
+        What::Received { from, first, next } => (2, format!("takes rows {first}..{next} of task {from}")),
+        What::HistoryGone { from, wanted } => (0, format!("**misses row {wanted} of task {from}**")),
+        What::Resumed => (1, "goes on, unnoticed".to_owned()),
+        What::CameBack => (0, "**comes back**, replaced".to_owned()),
+        What::Fenced => (1, "is refused".to_owned()),
         What::Level => (3, "level".to_owned()),
         What::Finished => (3, "input ends".to_owned()),
         What::Panicked(message) => (0, format!("**panics**: {}", clip(message, 60))),
         What::Failed(message) => (0, format!("**fails**: {}", clip(message, 60))),
     };
     let shards = finding.truth.shards.len();
-    let shard = step.shard.filter(|_| shards > 1).map_or(String::new(), |s| format!("shard {s} "));
+    let shard = match (step.task, step.shard.filter(|_| shards > 1)) {
+        (Some(task), _) => format!("task {task} "),
+        (None, Some(shard)) => format!("shard {shard} "),
+        (None, None) => String::new(),
+    };
     let line = line(lines, step.at, weight);
     line.nodes.entry(step.node.unwrap_or(0)).or_default().push(format!("{shard}{text}"));
 }
@@ -107,7 +120,10 @@ fn opened(finding: &Finding<'_>, step: &Step, why: Why) -> String {
     if why == Why::Fresh {
         return "starts".to_owned();
     }
-    let report = finding.run.recoveries.iter().find(|r| r.at == step.at && Some(r.shard) == step.shard);
+    let report = finding.run.recoveries.iter().find(|r| {
+        let is_task = step.task.is_none_or(|task| r.task == task as usize);
+        r.at == step.at && Some(r.shard) == step.shard && is_task
+    });
     match report.map(|report| report.answer.outcome) {
         Some(Outcome::FromCheckpoint) => match report.and_then(|r| r.checkpoint.as_ref()) {
             Some(saved) => format!("**restores** what it saved at {}", time(saved.at)),

@@ -23,6 +23,7 @@ pub fn title(breach: &Breach) -> String {
         Kind::CountsMore => "counts an entry twice",
         Kind::CountsLess => "leaves out an entry",
         Kind::Differs => "gives a wrong row",
+        Kind::Zombie => "lets a node that was replaced go on",
         Kind::Invented => "gives a row nobody owes",
         Kind::Lost => "loses a row",
         Kind::Repeated => "repeats a row without need",
@@ -59,6 +60,10 @@ fn with_article(fault: &str) -> &str {
         "retention" => "the source forgot",
         "sink unavailable" => "the sink was away",
         "sink ack lost" => "an acknowledgement was lost",
+        "hang" => "a node hung",
+        "rolling upgrade" => "a rolling upgrade",
+        "rollback" => "a rollback",
+        "scale" => "a change of the number of nodes",
         other => other,
     }
 }

@@ -4,7 +4,7 @@
 //! list, so it ends.
 
 use rewindow_query::{Policy, Span};
-use rewindow_world::case::{Case, Deployment, FaultKind, SinkKind, StartMode};
+use rewindow_world::case::{Case, Damage, Deployment, FaultKind, SinkKind, StartMode};
 
 use super::Search;
 
@@ -24,6 +24,8 @@ impl Search<'_> {
     fn deployment(&mut self) {
         let plain = Deployment {
             nodes: 1,
+            keyed: 0,
+            link_delay: Span::ZERO,
             checkpoint_interval: SPANS[0],
             poll_interval: Span::seconds(1),
             batch: 1_000,
@@ -49,6 +51,17 @@ impl Search<'_> {
             |case| case.deployment.nodes,
             |case, nodes| with_deployment(case, Deployment { nodes, ..case.deployment.clone() }),
         );
+        self.plainer(
+            &[0, 1],
+            |case| case.deployment.keyed,
+            |case, keyed| with_deployment(case, Deployment { keyed, ..case.deployment.clone() }),
+        );
+        self.plainer(
+            &[Span::ZERO, Span::seconds(1)],
+            |case| case.deployment.link_delay,
+            |case, link_delay| with_deployment(case, Deployment { link_delay, ..case.deployment.clone() }),
+        );
+        self.plainer(&[Vec::new()], |case| case.turns.clone(), |case, turns| Case { turns, ..case.clone() });
         self.plainer(
             &[None],
             |case| case.deployment.retention,
@@ -147,6 +160,25 @@ fn plainer_kinds(kind: &FaultKind) -> Vec<FaultKind> {
     match *kind {
         FaultKind::NodeKill { node: 0, .. } | FaultKind::RetentionCut { .. } => Vec::new(),
         FaultKind::SinkUnavailable { .. } | FaultKind::SinkAckLost => Vec::new(),
+        FaultKind::Hang { node, noticed, back } => {
+            let kill = FaultKind::NodeKill { node: 0, down: noticed };
+            if node == 0 { vec![kill] } else { vec![kill, FaultKind::Hang { node: 0, noticed, back }] }
+        }
+        FaultKind::RollingUpgrade { down } | FaultKind::Rollback { down } | FaultKind::Scale { down, .. } => {
+            vec![FaultKind::NodeKill { node: 0, down }, FaultKind::ServiceUpgrade { readable: true, down }]
+        }
+        FaultKind::Slow { node, during, .. } => {
+            let plain = FaultKind::Slow { node: 0, times: 2, during };
+            if (FaultKind::Slow { node, times: 2, during }) == plain { Vec::new() } else { vec![plain] }
+        }
+        FaultKind::Checkpoint { node, damage } => {
+            let plain = FaultKind::Checkpoint { node: 0, damage: Damage::Lost };
+            if node == 0 && damage == Damage::Lost { Vec::new() } else { vec![plain] }
+        }
+        FaultKind::Link { node, trouble, during } => {
+            let plain = FaultKind::Link { node: 0, trouble, during };
+            if node == 0 { Vec::new() } else { vec![plain] }
+        }
         FaultKind::NodeKill { down, .. } | FaultKind::OsUpgrade { down } => {
             vec![FaultKind::NodeKill { node: 0, down }]
         }
@@ -169,11 +201,17 @@ fn down_of(kind: &FaultKind) -> Span {
     match *kind {
         FaultKind::NodeKill { down, .. }
         | FaultKind::OsUpgrade { down }
+        | FaultKind::RollingUpgrade { down }
+        | FaultKind::Rollback { down }
+        | FaultKind::Scale { down, .. }
         | FaultKind::ServiceUpgrade { down, .. }
         | FaultKind::UserRestart { stopped: down, .. }
+        | FaultKind::Hang { noticed: down, .. }
+        | FaultKind::Slow { during: down, .. }
+        | FaultKind::Link { during: down, .. }
         | FaultKind::RetentionCut { keep: down }
         | FaultKind::SinkUnavailable { span: down } => down,
-        FaultKind::SinkAckLost => Span::ZERO,
+        FaultKind::SinkAckLost | FaultKind::Checkpoint { .. } => Span::ZERO,
     }
 }
 
@@ -181,11 +219,17 @@ fn set_down(kind: &mut FaultKind, to: Span) {
     match kind {
         FaultKind::NodeKill { down, .. }
         | FaultKind::OsUpgrade { down }
+        | FaultKind::RollingUpgrade { down }
+        | FaultKind::Rollback { down }
+        | FaultKind::Scale { down, .. }
         | FaultKind::ServiceUpgrade { down, .. }
         | FaultKind::UserRestart { stopped: down, .. }
+        | FaultKind::Hang { noticed: down, .. }
+        | FaultKind::Slow { during: down, .. }
+        | FaultKind::Link { during: down, .. }
         | FaultKind::RetentionCut { keep: down }
         | FaultKind::SinkUnavailable { span: down } => *down = to,
-        FaultKind::SinkAckLost => {}
+        FaultKind::SinkAckLost | FaultKind::Checkpoint { .. } => {}
     }
 }
 
@@ -195,11 +239,16 @@ fn with_kind(case: &Case, index: usize, kind: FaultKind) -> Case {
     case
 }
 
-/// Kills of nodes that no longer exist strike node 0.
+/// What would befall nodes that no longer exist befalls node 0.
 fn with_deployment(case: &Case, deployment: Deployment) -> Case {
     let mut case = Case { deployment, ..case.clone() };
     for fault in &mut case.faults {
-        if let FaultKind::NodeKill { node, .. } = &mut fault.kind {
+        if let FaultKind::NodeKill { node, .. }
+        | FaultKind::Hang { node, .. }
+        | FaultKind::Slow { node, .. }
+        | FaultKind::Checkpoint { node, .. }
+        | FaultKind::Link { node, .. } = &mut fault.kind
+        {
             *node = if *node < case.deployment.nodes { *node } else { 0 };
         }
     }

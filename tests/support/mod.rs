@@ -149,9 +149,14 @@ pub(crate) fn truth(case: &Case) -> Truth {
 
 /// The healthy engine.
 pub(crate) fn engine(plan: &Arc<Plan>, case: &Case) -> Box<dyn Subject> {
-    let partitions = case.partitions(plan).expect("a case declares the streams of its query");
-    let engine = EngineSubject::new(plan.clone(), case.ordering, &partitions);
-    Box::new(engine.with_references(&case.references_of(plan)))
+    Box::new(EngineSubject::of_case(plan, case))
+}
+
+/// The healthy engine with every shard whole: what feeds workers by hand brings no packets.
+pub(crate) fn whole_engine(plan: &Arc<Plan>, case: &Case) -> Box<dyn Subject> {
+    let mut case = case.clone();
+    case.deployment.keyed = 0;
+    engine(plan, &case)
 }
 
 /// A traced run.

@@ -35,6 +35,9 @@ pub struct Case {
     pub history: Arc<History>,
     /// What goes wrong, sorted by time.
     pub faults: Vec<Fault>,
+    /// Who moves next where several could at the same instant, counted modulo their number; behind the end of the list
+    /// the first of them always does.
+    pub turns: Vec<u32>,
 }
 
 /// A stream of a case.
@@ -50,8 +53,15 @@ pub struct CaseInput {
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deployment {
-    /// Worker nodes, at least 1. Shards are placed round robin.
+    /// Worker nodes, at least 1. Tasks are placed round robin.
     pub nodes: u32,
+    /// Keyed tasks for each shard of a job that is not fully parallel, which is then cut into tasks joined by links; 0
+    /// leaves every shard whole.
+    #[serde(default)]
+    pub keyed: u32,
+    /// How long a packet takes from one task to the next.
+    #[serde(default)]
+    pub link_delay: Span,
     /// Each node saves a checkpoint this often, shifted against the others by `interval * node / nodes`.
     pub checkpoint_interval: Span,
     /// A node looks for new entries this often; when it finds none it sleeps to the next look that will.
@@ -152,6 +162,115 @@ pub enum FaultKind {
     },
     /// The next write is done, but its writer does not hear of it, and writes again.
     SinkAckLost,
+    /// A node stops answering. After `noticed` it is replaced; after `back` it goes on as if nothing had happened.
+    Hang {
+        /// Which.
+        node: u32,
+        /// Until its replacement starts.
+        noticed: Span,
+        /// Until it goes on.
+        back: Span,
+    },
+    /// A node processes entries so many times more slowly.
+    Slow {
+        /// Which.
+        node: u32,
+        /// How many times.
+        times: u32,
+        /// For how long.
+        during: Span,
+    },
+    /// A new version of the service, which reads the old state, reaches one node after the other, each gone for `down`: for a
+    /// while both versions run side by side.
+    RollingUpgrade {
+        /// For each node.
+        down: Span,
+    },
+    /// The service goes back to the version before, all nodes at once. What the newer one has saved it cannot read.
+    Rollback {
+        /// Until the older version starts.
+        down: Span,
+    },
+    /// The job goes on with another number of nodes; tasks that move are opened on their new node.
+    Scale {
+        /// How many from now on.
+        nodes: u32,
+        /// Until the tasks that move are opened.
+        down: Span,
+    },
+    /// The next checkpoint that a node saves comes to harm.
+    Checkpoint {
+        /// Which node.
+        node: u32,
+        /// What harm.
+        damage: Damage,
+    },
+    /// What a node sends over links is disturbed.
+    Link {
+        /// Which node.
+        node: u32,
+        /// How.
+        trouble: LinkTrouble,
+        /// For how long.
+        during: Span,
+    },
+}
+
+/// What harm comes to a checkpoint.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub enum Damage {
+    /// The node is told that it was saved, but only its first half is there.
+    Torn,
+    /// The node is told that it was saved, but it is not there.
+    Lost,
+    /// A bit of it has changed when it is read.
+    Corrupt,
+    /// It could not be saved, and the node is told so.
+    Full,
+    /// It was saved, but the node is told that it was not.
+    Unacknowledged,
+    /// It was saved, but is not listed when it is looked for the next time.
+    Unlisted,
+}
+
+impl Damage {
+    /// All of them.
+    pub const ALL: [Damage; 6] =
+        [Damage::Torn, Damage::Lost, Damage::Corrupt, Damage::Full, Damage::Unacknowledged, Damage::Unlisted];
+
+    /// The word in case files and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Damage::Torn => "torn",
+            Damage::Lost => "lost",
+            Damage::Corrupt => "corrupt",
+            Damage::Full => "full",
+            Damage::Unacknowledged => "unacknowledged",
+            Damage::Unlisted => "unlisted",
+        }
+    }
+}
+
+/// What happens to packets on their way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LinkTrouble {
+    /// Each takes so much longer.
+    Delay(Span),
+    /// Each arrives again, so much later.
+    Twice(Span),
+    /// Every second one takes so much longer, so that the next may overtake it.
+    Swap(Span),
+}
+
+impl LinkTrouble {
+    /// The word in case files and reports, and the span.
+    pub fn parts(self) -> (&'static str, Span) {
+        match self {
+            LinkTrouble::Delay(by) => ("delay", by),
+            LinkTrouble::Twice(after) => ("twice", after),
+            LinkTrouble::Swap(by) => ("swap", by),
+        }
+    }
 }
 
 /// Where a started job begins to give output (rule 12.2).
@@ -182,6 +301,33 @@ impl FaultKind {
             FaultKind::RetentionCut { .. } => "retention",
             FaultKind::SinkUnavailable { .. } => "sink unavailable",
             FaultKind::SinkAckLost => "sink ack lost",
+            FaultKind::Hang { .. } => "hang",
+            FaultKind::Slow { .. } => "slow node",
+            FaultKind::RollingUpgrade { .. } => "rolling upgrade",
+            FaultKind::Rollback { .. } => "rollback",
+            FaultKind::Scale { .. } => "scale",
+            FaultKind::Checkpoint { .. } => "checkpoint",
+            FaultKind::Link { .. } => "link",
+        }
+    }
+
+    /// Whether checkpoints matter beyond the next that a fault asks for.
+    pub(crate) fn asks_for_saves(&self) -> bool {
+        match self {
+            FaultKind::NodeKill { .. }
+            | FaultKind::OsUpgrade { .. }
+            | FaultKind::ServiceUpgrade { .. }
+            | FaultKind::UserRestart { .. }
+            | FaultKind::RetentionCut { .. }
+            | FaultKind::Slow { .. }
+            | FaultKind::SinkUnavailable { .. }
+            | FaultKind::SinkAckLost
+            | FaultKind::Link { .. } => false,
+            FaultKind::Hang { .. }
+            | FaultKind::RollingUpgrade { .. }
+            | FaultKind::Rollback { .. }
+            | FaultKind::Scale { .. }
+            | FaultKind::Checkpoint { .. } => true,
         }
     }
 }

@@ -41,7 +41,9 @@ use rewindow_query::{Entry, History, Level, Ordering, Payload, Policy, Span, Tim
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::case::{Case, CaseInput, Deployment, FORMAT, Fault, FaultKind, SinkKind, StartMode};
+use crate::case::{
+    Case, CaseInput, Damage, Deployment, FORMAT, Fault, FaultKind, LinkTrouble, SinkKind, StartMode,
+};
 use crate::check::{ENTRIES_MAX, FAULTS_MAX, INPUTS_MAX};
 use crate::error::CaseError;
 use crate::language::{self, Datediff, Language, ScriptText};
@@ -132,6 +134,8 @@ struct File {
     ordering: Ordering,
     deployment: Deployment,
     faults: Vec<Spanned<FaultText>>,
+    #[serde(default)]
+    turns: Vec<u32>,
     events: Vec<Spanned<EventText>>,
 }
 
@@ -166,6 +170,14 @@ pub(crate) struct FaultText {
     start: Option<String>,
     keep: Option<Span>,
     span: Option<Span>,
+    noticed: Option<Span>,
+    back: Option<Span>,
+    times: Option<u32>,
+    nodes: Option<u32>,
+    during: Option<Span>,
+    damage: Option<String>,
+    packets: Option<String>,
+    by: Option<Span>,
 }
 
 impl File {
@@ -219,6 +231,7 @@ impl File {
             deployment: self.deployment,
             history: Arc::new(History { entries, references: tables.into() }),
             faults,
+            turns: self.turns,
         };
         case.check_inputs()?;
         for (verdict, &place) in case.check_entries().zip(&places) {
@@ -302,10 +315,36 @@ impl FaultText {
             "retention-cut" => FaultKind::RetentionCut { keep: need(self.keep.take(), "keep")? },
             "sink-unavailable" => FaultKind::SinkUnavailable { span: need(self.span.take(), "span")? },
             "sink-ack-lost" => FaultKind::SinkAckLost,
+            "hang" => FaultKind::Hang {
+                node: need(self.node.take(), "node")?,
+                noticed: need(self.noticed.take(), "noticed")?,
+                back: need(self.back.take(), "back")?,
+            },
+            "slow" => FaultKind::Slow {
+                node: need(self.node.take(), "node")?,
+                times: need(self.times.take(), "times")?,
+                during: need(self.during.take(), "during")?,
+            },
+            "rolling-upgrade" => FaultKind::RollingUpgrade { down: need(self.down.take(), "down")? },
+            "rollback" => FaultKind::Rollback { down: need(self.down.take(), "down")? },
+            "scale" => FaultKind::Scale {
+                nodes: need(self.nodes.take(), "nodes")?,
+                down: need(self.down.take(), "down")?,
+            },
+            "checkpoint" => FaultKind::Checkpoint {
+                node: need(self.node.take(), "node")?,
+                damage: read_damage(&need(self.damage.take(), "damage")?)?,
+            },
+            "link" => FaultKind::Link {
+                node: need(self.node.take(), "node")?,
+                trouble: read_trouble(&need(self.packets.take(), "packets")?, need(self.by.take(), "by")?)?,
+                during: need(self.during.take(), "during")?,
+            },
             other => {
                 let error = CaseError::new("case-fault", format!("there is no fault `{other}`"));
                 return Err(error.hint(
-                    "node-kill, os-upgrade, service-upgrade, restart, retention-cut, sink-unavailable, sink-ack-lost",
+                    "node-kill, os-upgrade, service-upgrade, restart, retention-cut, hang, slow, rolling-upgrade, \
+                     rollback, scale, checkpoint, link, sink-unavailable, sink-ack-lost",
                 ));
             }
         };
@@ -317,6 +356,14 @@ impl FaultText {
             ("start", self.start.is_some()),
             ("keep", self.keep.is_some()),
             ("span", self.span.is_some()),
+            ("noticed", self.noticed.is_some()),
+            ("back", self.back.is_some()),
+            ("times", self.times.is_some()),
+            ("nodes", self.nodes.is_some()),
+            ("during", self.during.is_some()),
+            ("damage", self.damage.is_some()),
+            ("packets", self.packets.is_some()),
+            ("by", self.by.is_some()),
         ];
         match left.into_iter().find(|&(_, is)| is) {
             Some((name, _)) => Err(CaseError::new("case-fault", format!("a {kind} has no `{name}`"))),
@@ -327,6 +374,21 @@ impl FaultText {
 
 fn need<T>(value: Option<T>, name: &str) -> Result<T, CaseError> {
     value.ok_or_else(|| CaseError::new("case-fault", format!("`{name}` is missing")))
+}
+
+fn read_damage(text: &str) -> Result<Damage, CaseError> {
+    Damage::ALL.into_iter().find(|damage| damage.name() == text).ok_or_else(|| {
+        let error = CaseError::new("case-fault", format!("there is no damage `{text}`"));
+        error.hint(Damage::ALL.map(Damage::name).join(", "))
+    })
+}
+
+fn read_trouble(text: &str, by: Span) -> Result<LinkTrouble, CaseError> {
+    let all = [LinkTrouble::Delay(by), LinkTrouble::Twice(by), LinkTrouble::Swap(by)];
+    all.into_iter().find(|trouble| trouble.parts().0 == text).ok_or_else(|| {
+        let error = CaseError::new("case-fault", format!("`{text}` is nothing that happens to packets"));
+        error.hint("delay, twice, swap")
+    })
 }
 
 fn read_start(text: &str) -> Result<StartMode, CaseError> {
@@ -369,7 +431,11 @@ impl Case {
         for fault in &self.faults {
             writeln!(out, "  {{ at = \"{}\", {} }},", fault.at, fault_fields(&fault.kind))?;
         }
-        writeln!(out, "]\nevents = [")?;
+        writeln!(out, "]")?;
+        if !self.turns.is_empty() {
+            writeln!(out, "turns = {:?}", self.turns)?;
+        }
+        writeln!(out, "events = [")?;
         for entry in &self.history.entries {
             let name = self.inputs.get(entry.input).map_or("", |input| input.name.as_str());
             let (name, partition, at) = (quoted(name), entry.partition, entry.arrival);
@@ -388,6 +454,12 @@ impl Case {
 impl Deployment {
     fn write(&self, out: &mut String) -> std::fmt::Result {
         writeln!(out, "deployment.nodes = {}", self.nodes)?;
+        if self.keyed > 0 {
+            writeln!(out, "deployment.keyed = {}", self.keyed)?;
+        }
+        if self.link_delay > Span::ZERO {
+            writeln!(out, "deployment.link_delay = {}", clock(self.link_delay))?;
+        }
         writeln!(out, "deployment.checkpoint_interval = {}", clock(self.checkpoint_interval))?;
         writeln!(out, "deployment.poll_interval = {}", clock(self.poll_interval))?;
         writeln!(out, "deployment.batch = {}", self.batch)?;
@@ -425,6 +497,26 @@ pub(crate) fn fault_fields(kind: &FaultKind) -> String {
             format!("kind = \"sink-unavailable\", span = {}", clock(*span))
         }
         FaultKind::SinkAckLost => "kind = \"sink-ack-lost\"".to_owned(),
+        FaultKind::Hang { node, noticed, back } => {
+            let (noticed, back) = (clock(*noticed), clock(*back));
+            format!("kind = \"hang\", node = {node}, noticed = {noticed}, back = {back}")
+        }
+        FaultKind::Slow { node, times, during } => {
+            format!("kind = \"slow\", node = {node}, times = {times}, during = {}", clock(*during))
+        }
+        FaultKind::RollingUpgrade { down } => format!("kind = \"rolling-upgrade\", down = {}", clock(*down)),
+        FaultKind::Rollback { down } => format!("kind = \"rollback\", down = {}", clock(*down)),
+        FaultKind::Scale { nodes, down } => {
+            format!("kind = \"scale\", nodes = {nodes}, down = {}", clock(*down))
+        }
+        FaultKind::Checkpoint { node, damage } => {
+            format!("kind = \"checkpoint\", node = {node}, damage = \"{}\"", damage.name())
+        }
+        FaultKind::Link { node, trouble, during } => {
+            let ((word, by), during) = (trouble.parts(), clock(*during));
+            let by = clock(by);
+            format!("kind = \"link\", node = {node}, packets = \"{word}\", by = {by}, during = {during}")
+        }
     }
 }
 

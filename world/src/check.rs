@@ -17,6 +17,8 @@ pub const PARTITIONS_MAX: u32 = 1_024;
 pub const ENTRIES_MAX: usize = 1_000_000;
 /// Most faults of a schedule.
 pub const FAULTS_MAX: usize = 10_000;
+/// Most choices of who moves next.
+pub const TURNS_MAX: usize = 100_000;
 /// Most worker nodes.
 pub const NODES_MAX: u32 = 256;
 /// Highest rate, in entries per second.
@@ -40,6 +42,9 @@ impl Case {
             index?;
         }
         let mut before = Timestamp::MIN;
+        if self.turns.len() > TURNS_MAX {
+            return Err(too_many("turns", self.turns.len(), TURNS_MAX));
+        }
         if self.faults.len() > FAULTS_MAX {
             return Err(too_many("faults", self.faults.len(), FAULTS_MAX));
         }
@@ -161,6 +166,11 @@ impl Deployment {
                 CaseError::new("case-bound", found).hint(format!("1 to {RATE_MAX} entries per second"))
             );
         }
+        if self.keyed > NODES_MAX {
+            let found = format!("keyed is {}", self.keyed);
+            return Err(CaseError::new("case-bound", found).hint(format!("0 to {NODES_MAX}")));
+        }
+        within("link_delay", self.link_delay, Span::ZERO, SPAN_MAX)?;
         within("checkpoint_interval", self.checkpoint_interval, Span::TICK, SPAN_MAX)?;
         within("poll_interval", self.poll_interval, Span::TICK, SPAN_MAX)?;
         within("heartbeat", self.heartbeat, Span::TICK, SPAN_MAX)?;
@@ -179,12 +189,28 @@ impl Fault {
         }
         let span = |name, span| within(name, span, Span::ZERO, SPAN_MAX);
         match self.kind {
-            FaultKind::NodeKill { node, .. } if node >= deployment.nodes => {
+            FaultKind::NodeKill { node, .. }
+            | FaultKind::Hang { node, .. }
+            | FaultKind::Slow { node, .. }
+            | FaultKind::Checkpoint { node, .. }
+            | FaultKind::Link { node, .. }
+                if node >= deployment.nodes =>
+            {
                 let found = format!("node {node} of {} does not exist", deployment.nodes);
                 Err(CaseError::new("case-fault", found).hint("nodes count from 0"))
             }
+            FaultKind::Scale { nodes, .. } if !(1..=NODES_MAX).contains(&nodes) => {
+                let found = format!("the job would go on with {nodes} nodes");
+                Err(CaseError::new("case-fault", found).hint(format!("1 to {NODES_MAX}")))
+            }
+            FaultKind::Slow { times: 0, .. } => {
+                Err(CaseError::new("case-fault", "nothing is 0 times slower").hint("at least 1"))
+            }
             FaultKind::NodeKill { down, .. }
             | FaultKind::OsUpgrade { down }
+            | FaultKind::RollingUpgrade { down }
+            | FaultKind::Rollback { down }
+            | FaultKind::Scale { down, .. }
             | FaultKind::ServiceUpgrade { down, .. } => span("down", down),
             FaultKind::UserRestart { start: StartMode::Custom(at), .. } if !at.is_calendar() => {
                 Err(CaseError::new("case-fault", "the start lies outside the years 1 to 9999"))
@@ -193,6 +219,14 @@ impl Fault {
             FaultKind::RetentionCut { keep } => span("keep", keep),
             FaultKind::SinkUnavailable { span: away } => span("span", away),
             FaultKind::SinkAckLost => Ok(()),
+            FaultKind::Hang { noticed, back, .. } => {
+                span("noticed", noticed).and_then(|()| span("back", back))
+            }
+            FaultKind::Slow { during, .. } => span("during", during),
+            FaultKind::Checkpoint { .. } => Ok(()),
+            FaultKind::Link { trouble, during, .. } => {
+                span("by", trouble.parts().1).and_then(|()| span("during", during))
+            }
         }
     }
 }

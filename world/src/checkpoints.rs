@@ -1,56 +1,75 @@
-//! The checkpoint store, with the latest complete checkpoint of each shard, and when it is written.
+//! When checkpoints are written, and what the world itself knows of them.
 //!
 //! A save that falls due is the state as it stands; its bytes are written at once when every step is
-//! recorded, and otherwise only if a fault will ask for them, with the same result.
+//! recorded or something else asks for them, and otherwise only if a fault will, with the same result. Publication and choice
+//! are the coordinator's (`control.rs`); beside it stands what the world itself counted, by which its choice is judged.
 //!
-//! It outlives nodes. It never looks into the bytes; beside them stands what the world itself counted.
-//! Invariant: what is in the store may be offered to the next opening of its shard; what can never be used
-//! again (saved before a user's restart, or unreadable to the version that runs) is taken out once offered.
+//! Invariant: a record is kept of every checkpoint the coordinator may still offer.
 
-use rewindow_query::Timestamp;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
+use crate::control::{Kept, Publish, Published};
 use crate::outcome::{CheckpointRecord, What};
 use crate::queue::{Event, grid};
 use crate::reached;
 use crate::run::World;
 use crate::trace::fnv1a;
 
-/// A complete checkpoint.
+/// Checkpoints per task that the coordinator keeps.
+const KEPT: usize = 2;
+
+/// What the world knows of one checkpoint.
 #[derive(Clone)]
-pub(crate) struct Stored {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) record: CheckpointRecord,
-    /// The output position its writer had been opened with: rows before it were never its to give.
-    pub(crate) output_from: Timestamp,
-    /// The transaction it sealed, where the sink is a transactional one.
-    pub(crate) sealed: Option<u64>,
+pub(crate) struct Saved {
+    pub(crate) kept: Kept,
+    /// Whether it was of the epoch that is still on.
+    current: bool,
+    /// Whether its bytes can be had as they were written.
+    whole: bool,
+    /// The version of the service that wrote it.
+    version: u32,
 }
 
-/// Latest checkpoints by shard.
-pub(crate) struct Store {
-    latest: Vec<Option<Stored>>,
+/// The newest checkpoints of each task.
+pub(crate) struct Saves {
+    tasks: Vec<VecDeque<Saved>>,
+    /// Something besides the next fault looks at them.
+    always: bool,
 }
 
-impl Store {
-    pub(crate) fn new(shards: usize) -> Store {
-        Store { latest: (0..shards).map(|_| None).collect() }
+impl Saves {
+    pub(crate) fn new(tasks: usize, always: bool) -> Saves {
+        Saves { tasks: vec![VecDeque::new(); tasks], always }
     }
 
-    pub(crate) fn save(&mut self, shard: usize, stored: Stored) {
-        self.latest[shard] = Some(stored);
+    /// The newest one, whether it may be used or not.
+    pub(crate) fn newest(&self, task: usize) -> Option<&Saved> {
+        self.tasks[task].back().filter(|saved| saved.current)
     }
 
-    pub(crate) fn latest(&self, shard: usize) -> Option<&Stored> {
-        self.latest[shard].as_ref()
+    /// What was passed over for a task, opened by a node of that version, is not offered again.
+    pub(crate) fn pass_over(&mut self, task: usize, version: u32) {
+        while self.tasks[task].back().is_some_and(|saved| !saved.whole || saved.version > version) {
+            self.tasks[task].pop_back();
+        }
     }
 
-    /// Takes out what can never be used again.
-    pub(crate) fn forget(&mut self, shard: usize) {
-        self.latest[shard] = None;
+    /// None of a task's can be used again.
+    pub(crate) fn void(&mut self, task: usize) {
+        self.tasks[task].clear();
     }
 }
 
 impl World<'_> {
+    /// The newest checkpoint of a task that is whole and of its epoch, and that its node's version reads.
+    pub(crate) fn usable(&self, task: usize) -> Option<Kept> {
+        let version = self.nodes[self.parts[task].node].version;
+        let usable = |saved: &&Saved| saved.current && saved.whole && saved.version <= version;
+        // The coordinator keeps two.
+        self.saves.tasks[task].iter().rev().take(KEPT).find(usable).map(|saved| saved.kept.clone())
+    }
+
     pub(crate) fn ask_to_save(&mut self, index: usize) {
         let node = &mut self.nodes[index];
         if !node.saving {
@@ -60,64 +79,132 @@ impl World<'_> {
         }
     }
 
-    /// A node saves its shards that have read something since.
+    /// A node saves its tasks that have read something since.
     pub(crate) fn save(&mut self, index: usize) {
-        self.nodes[index].saving = false;
-        for place in 0..self.nodes[index].shards.len() {
-            let shard = self.nodes[index].shards[place];
-            let part = &self.parts[shard];
-            if part.worker.is_none() || !part.dirty || self.puts_off_save(shard) {
+        let Some(node) = self.nodes.get_mut(index) else { return };
+        node.saving = false;
+        for place in 0..self.nodes[index].tasks.len() {
+            let task = self.nodes[index].tasks[place];
+            let part = &self.parts[task];
+            if part.worker.is_none() || !part.dirty {
                 continue;
             }
-            let part = &mut self.parts[shard];
+            if part.spec.role.writes() && self.puts_off_save(part.spec.shard) {
+                continue;
+            }
+            let part = &mut self.parts[task];
             (part.dirty, part.due) = (false, Some(self.now));
             let catching = part.catching.is_some();
             self.reach(reached::SAVED);
             self.reach_times(reached::SAVED_CATCHING, catching.into());
-            if self.options.trace || self.sink.asks_for_saves() {
-                self.write_due(shard);
+            if self.options.trace || self.saves.always {
+                self.write_due(task);
             }
         }
     }
 
     /// In front of a read: a save that fell due is written if a fault will ask for it, that is, if one
     /// strikes before the next save can take its place.
-    pub(crate) fn keep_due(&mut self, shard: usize) {
-        if self.parts[shard].due.is_none() {
+    pub(crate) fn keep_due(&mut self, task: usize) {
+        if self.parts[task].due.is_none() {
             return;
         }
-        let node = &self.nodes[self.parts[shard].node];
+        let node = &self.nodes[self.parts[task].node];
         let next_save = grid(self.now, self.case.deployment.checkpoint_interval, node.phase);
         if node.next_strike(self.now).is_some_and(|strike| strike <= next_save) {
-            self.write_due(shard);
+            self.write_due(task);
         } else {
-            self.parts[shard].due = None;
+            self.parts[task].due = None;
         }
     }
 
     /// Writes a save that fell due, if its state is still at hand.
-    pub(crate) fn write_due(&mut self, shard: usize) {
+    pub(crate) fn write_due(&mut self, task: usize) {
+        let (shard, writes) = (self.parts[task].spec.shard, self.parts[task].spec.role.writes());
         // All that a checkpoint has behind it must have been written.
-        if self.sink.waits(shard) {
-            self.parts[shard].due = None;
+        if writes && self.sink.waits(shard) {
+            self.parts[task].due = None;
             return;
         }
-        let part = &mut self.parts[shard];
+        let part = &mut self.parts[task];
         let (Some(at), Some(worker)) = (part.due.take(), &mut part.worker) else { return };
-        let (bytes, frontier) = match worker.checkpoint() {
+        let saved = worker.checkpoint().and_then(|saved| Ok((saved, worker.wanted()?)));
+        let ((bytes, frontier), received) = match saved {
             Ok(saved) => saved,
             Err(panic) => {
-                let generation = part.generation();
-                return self.panicked(shard, generation, panic);
+                let generation = part.generation;
+                return self.panicked(task, generation, panic);
             }
         };
         let positions = part.lanes.iter().map(|lane| ((lane.input, lane.partition), lane.position)).collect();
-        let record = CheckpointRecord { at, positions, frontier };
-        let (node, output_from) = (part.node, part.output_from);
-        let (size, hash) = (bytes.len(), self.options.trace.then(|| fnv1a(&bytes)));
-        let sealed = self.sink.seal(shard);
-        self.store.save(shard, Stored { bytes, record, output_from, sealed });
-        self.step(Some(node), Some(shard), || What::Checkpoint { size, hash: hash.unwrap_or_default() });
-        self.commit_published(shard, sealed);
+        let incarnation = part.incarnation;
+        let sealed = if writes { self.sink.seal(shard) } else { None };
+        let late = false;
+        self.publish(task, Publish { at, incarnation, bytes, received, positions, frontier, sealed, late });
+    }
+
+    /// Hands a checkpoint to the coordinator.
+    pub(crate) fn publish(&mut self, task: usize, publish: Publish) {
+        let node = self.parts[task].node;
+        let version = self.nodes[node].version;
+        let damage = self.damages.get_mut(&node).and_then(VecDeque::pop_front);
+        let record = CheckpointRecord {
+            at: publish.at,
+            positions: publish.positions.clone(),
+            frontier: publish.frontier,
+            late: publish.late,
+        };
+        let (size, hash) = (publish.bytes.len(), self.options.trace.then(|| fnv1a(&publish.bytes)));
+        let bytes: Arc<[u8]> = publish.bytes.into();
+        let published =
+            self.control.publish(task, (publish.incarnation, &bytes, &publish.received), version, damage);
+        if let Some(damage) = damage {
+            self.reach(reached::DAMAGED);
+            self.step(Some(task), || What::Damaged(damage));
+        }
+        match published {
+            Published::Done { whole } => {
+                let kept = Kept { bytes, record, sealed: publish.sealed };
+                let saves = &mut self.saves.tasks[task];
+                saves.push_back(Saved { kept, current: true, whole, version });
+                if saves.len() > KEPT {
+                    saves.pop_front();
+                }
+                self.step(Some(task), || What::Checkpoint { size, hash: hash.unwrap_or_default() });
+                // Where saves are written only when asked for, a trace must make no difference.
+                if self.saves.always {
+                    let largest = self.run.state_max.entry(task).or_default();
+                    *largest = (*largest).max(size as u64);
+                }
+                self.let_go(task);
+                self.commit_published(self.parts[task].spec.shard, publish.sealed);
+            }
+            Published::Fenced => {
+                self.reach(reached::FENCED);
+                self.step(Some(task), || What::Fenced);
+            }
+            // The old ones stand; the next save tries again.
+            Published::Failed => self.parts[task].dirty = true,
+        }
+    }
+
+    /// Upstream tasks let go of what this one now holds in its checkpoints.
+    fn let_go(&mut self, reader: usize) {
+        let upstream: BTreeMap<usize, usize> =
+            self.parts[reader].spec.upstream.iter().map(|&task| (task, reader)).collect();
+        for (task, reader) in upstream {
+            let Some(to) = self.parts[task].spec.downstream.iter().position(|&t| t == reader) else {
+                continue;
+            };
+            let before = self.control.forgettable(task, to);
+            let Some(worker) = &mut self.parts[task].worker else { continue };
+            match worker.forget(to, before) {
+                Ok(kept) => {
+                    let largest = self.run.links_max.entry(task).or_default();
+                    *largest = kept.max(*largest);
+                }
+                Err(panic) => return self.panicked(task, self.parts[task].generation, panic),
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! Our engine as a subject: each shard one instance, opened, fed and saved as it asks to be.
+//! Our engine as a subject: its tasks, opened, fed, linked and saved as they ask to be.
 //!
-//! Only wiring: what to do after a failure is decided in the engine's `recovery`. Invariant: it adds
+//! Only wiring: what to do after a failure is decided in the engine's `recovery` and `task`. Invariant: it adds
 //! nothing and leaves nothing out, save that dropped events, which are no output, are not passed on.
 
 use std::collections::BTreeMap;
@@ -8,35 +8,46 @@ use std::sync::Arc;
 
 #[cfg(feature = "plant")]
 use rewindow_engine::plant::Plant;
-use rewindow_engine::{Instance, Opening as EngineOpening, References, Setup};
+use rewindow_engine::plant::Plants;
+use rewindow_engine::task::Received;
+use rewindow_engine::{Layout, OpenError, Packet, References, Setup, Task, TaskOpening};
 use rewindow_query::event::Reference;
 use rewindow_query::{Entry, Failure, Ordering, Plan, Recovered, Row, Shard, Timestamp};
 
-use crate::subject::{Opening, Subject, Worker};
+use crate::case::Case;
+use crate::subject::{Opening, Refusal, Subject, Taken, Worker};
 
 /// Our engine.
 pub struct EngineSubject {
     plan: Arc<Plan>,
     ordering: Ordering,
     shards: Vec<Shard>,
+    layout: Arc<Layout>,
     references: Arc<References>,
-    #[cfg(feature = "plant")]
-    plant: Option<Plant>,
+    plants: Plants,
 }
 
 impl EngineSubject {
-    /// The engine for a plan; `partitions` are those of the plan's inputs, in their order, as
-    /// [`Case::partitions`](crate::case::Case::partitions) gives them.
+    /// The engine for a plan, each shard whole; `partitions` are those of the plan's inputs, in their order, as
+    /// [`Case::partitions`] gives them.
     pub fn new(plan: Arc<Plan>, ordering: Ordering, partitions: &[u32]) -> EngineSubject {
+        EngineSubject::staged(plan, ordering, partitions, 0)
+    }
+
+    /// The engine for a plan, each shard cut into stages with so many keyed tasks; see [`Layout::staged`].
+    pub fn staged(plan: Arc<Plan>, ordering: Ordering, partitions: &[u32], keyed: u32) -> EngineSubject {
         let shards = plan.shards(partitions);
-        EngineSubject {
-            plan,
-            ordering,
-            shards,
-            references: Arc::default(),
-            #[cfg(feature = "plant")]
-            plant: None,
-        }
+        let layout = Arc::new(Layout::staged(&plan, partitions, keyed));
+        let (references, plants) = (Arc::default(), Plants::none());
+        EngineSubject { plan, ordering, shards, layout, references, plants }
+    }
+
+    /// The engine as a case deploys it, with its reference data. Streams that the case lacks have one partition: such a
+    /// case is refused before the engine is asked for anything.
+    pub fn of_case(plan: &Arc<Plan>, case: &Case) -> EngineSubject {
+        let partitions = case.partitions(plan).unwrap_or_else(|_| vec![1; plan.inputs.len()]);
+        EngineSubject::staged(plan.clone(), case.ordering, &partitions, case.deployment.keyed)
+            .with_references(&case.references_of(plan))
     }
 
     /// With reference data, in the order of the plan's references. Without it a join finds no rows there.
@@ -45,27 +56,11 @@ impl EngineSubject {
         EngineSubject { references: Arc::new(References::new(references)), ..self }
     }
 
-    /// The engine with a bug planted on purpose.
+    /// With a bug planted on purpose.
     #[cfg(feature = "plant")]
-    pub fn planted(plan: Arc<Plan>, ordering: Ordering, partitions: &[u32], plant: Plant) -> EngineSubject {
-        EngineSubject { plant: Some(plant), ..EngineSubject::new(plan, ordering, partitions) }
-    }
-
-    fn instance(&self, shard: usize, opening: &Opening<'_>) -> Result<(Instance, Recovered), String> {
-        let part = self.shards.get(shard).ok_or_else(|| format!("there is no shard {shard}"))?.clone();
-        let opening = EngineOpening {
-            why: opening.why,
-            output_from: opening.output_from,
-            checkpoint: opening.checkpoint,
-            log: opening.log,
-        };
-        let setup = Setup::new(self.plan.clone(), part, self.ordering);
-        let setup = setup.with_references(self.references.clone());
-        #[cfg(feature = "plant")]
-        let opened = setup.open_planted(opening, self.plant);
-        #[cfg(not(feature = "plant"))]
-        let opened = setup.open(opening);
-        opened.map_err(|error| error.to_string())
+    #[must_use]
+    pub fn with_plant(self, plant: Plant) -> EngineSubject {
+        EngineSubject { plants: Plants::only(Some(plant)), ..self }
     }
 }
 
@@ -78,18 +73,37 @@ impl Subject for EngineSubject {
         &self.shards
     }
 
-    #[cfg(feature = "plant")]
-    fn plants(&self) -> rewindow_engine::Plants {
-        rewindow_engine::Plants::only(self.plant)
+    fn layout(&self) -> Layout {
+        Layout::clone(&self.layout)
     }
 
-    fn open(&self, shard: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), String> {
-        let (instance, recovered) = self.instance(shard, opening)?;
-        Ok((Box::new(EngineWorker(instance)), recovered))
+    fn plants(&self) -> Plants {
+        self.plants
+    }
+
+    fn open(&self, task: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), Refusal> {
+        let spec = self.layout.tasks.get(task).ok_or_else(|| format!("there is no task {task}"))?;
+        let shard = self.shards[spec.shard].clone();
+        let setup = Setup::new(self.plan.clone(), shard, self.ordering);
+        let setup = setup.with_references(self.references.clone());
+        let opening = TaskOpening {
+            why: opening.why,
+            output_from: opening.output_from,
+            epoch: opening.epoch,
+            incarnation: opening.incarnation,
+            checkpoint: opening.checkpoint,
+            begin: opening.begin,
+            log: opening.log,
+        };
+        match Task::open(setup, &self.layout, task, opening, self.plants) {
+            Ok((task, recovered)) => Ok((Box::new(EngineWorker(task)), recovered)),
+            Err(OpenError::Overtaken { .. }) => Err(Refusal::Overtaken),
+            Err(error) => Err(Refusal::Refused(error.to_string())),
+        }
     }
 }
 
-struct EngineWorker(Instance);
+struct EngineWorker(Task);
 
 impl Worker for EngineWorker {
     fn feed(&mut self, input: usize, partition: u32, entries: &[Entry]) -> Result<Vec<Row>, Failure> {
@@ -114,5 +128,34 @@ impl Worker for EngineWorker {
 
     fn explain(&self) -> BTreeMap<String, String> {
         self.0.explain()
+    }
+
+    fn receive(&mut self, from: usize, packet: &Packet) -> Result<Taken, Failure> {
+        Ok(match self.0.receive(from, packet)? {
+            Received::Rows(produced) => Taken::Rows(produced.rows),
+            Received::Missing { from } => Taken::Missing { from },
+            Received::Stale => Taken::Stale,
+        })
+    }
+
+    fn outgoing(&mut self) -> Vec<(usize, Packet)> {
+        self.0.outgoing()
+    }
+
+    fn wanted(&self) -> Vec<u64> {
+        self.0.received()
+    }
+
+    fn resend(&self, to: usize, from: u64) -> Option<Packet> {
+        self.0.resend(to, from).ok()
+    }
+
+    fn forget(&mut self, to: usize, before: u64) {
+        self.0.forget(to, before);
+    }
+
+    fn kept(&self, to: usize) -> u64 {
+        let held = self.0.held(to);
+        held.end - held.start
     }
 }

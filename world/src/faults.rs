@@ -5,18 +5,23 @@
 //! | node kill, reboot | down for `down` | comes up `down` later than now, or when it would have anyway |
 //! | service upgrade | all nodes down for `down` | likewise |
 //! | user restart | all nodes down for `stopped` | likewise |
+//! | hang | nobody hears of it; replaced after `noticed`, goes on after `back` (`zombies.rs`) | as a kill |
+//! | rolling upgrade | like reboots; each node then runs the next version | likewise |
+//! | rollback | all nodes down for `down`, then run the version before | likewise |
+//! | scale | tasks that move are closed, and opened on their new node `down` later | likewise |
+//! | slow node, link, checkpoint | nothing goes down | |
 //! | retention | the log forgets; nodes notice when they read or open | |
 //! | sink unavailable, acknowledgement lost | writes wait or are said again (`sink/writing.rs`) | |
 //!
 //! What several faults during one downtime amount to is one opening, with the strongest cause: a kill is
 //! weaker than an upgrade with state, that weaker than one without, that weaker than the user's restart,
-//! whose last start counts. An OS upgrade reboots node `i` at `at + i * down`. A user's restart takes
+//! whose last start counts. What goes from node to node reaches node `i` at `at + i * down`. A user's restart takes
 //! effect shard by shard as they are opened; until then, a second one sees the outputs of before.
 
 use rewindow_query::{Span, Timestamp, Why};
 
-use crate::case::{FaultKind, StartMode};
-use crate::nodes::{Cause, Node};
+use crate::case::{Case, Fault, FaultKind, StartMode};
+use crate::nodes::{self, Cause, Node, Renew};
 use crate::outcome::What;
 use crate::queue::Event;
 use crate::reached;
@@ -29,22 +34,36 @@ impl World<'_> {
         if self.case.faults.get(index + 1).is_some_and(|next| next.at == fault.at) {
             self.reach(reached::TWO_AT_ONCE);
         }
-        self.step(None, None, || What::Fault(fault.kind.describe()));
-        let name = fault.kind.name();
-        let cause = |why| Cause { why, fault: name, start: Timestamp::MIN };
+        self.step(None, || What::Fault(fault.kind.describe()));
+        let cause = |why| Cause { why, fault: fault.kind.name() };
         match fault.kind {
-            FaultKind::NodeKill { node, down } => self.take_down(node as usize, down, cause(Why::AfterKill)),
-            FaultKind::OsUpgrade { down } => {
+            FaultKind::NodeKill { node, down } => {
+                self.bury(node as usize);
+                self.take_down(node as usize, down, cause(Why::AfterKill));
+            }
+            FaultKind::OsUpgrade { down } | FaultKind::RollingUpgrade { down } => {
                 for node in 0..self.nodes.len() {
-                    self.queue.push(reboot_at(self.now, down, node), Event::Reboot(node, down));
+                    self.queue.push(reboot_at(self.now, down, node), Event::Reboot(node, index));
                 }
             }
             FaultKind::ServiceUpgrade { readable, down } => {
+                if !readable {
+                    self.renew_all(Renew::Position);
+                }
+                self.nodes.iter_mut().for_each(|node| node.version += 1);
                 self.take_all_down(down, cause(Why::AfterUpgrade { readable }));
+                self.control.restart();
+            }
+            FaultKind::Rollback { down } => {
+                self.reach(reached::ROLLED_BACK);
+                self.nodes.iter_mut().for_each(|node| node.version = node.version.saturating_sub(1));
+                self.take_all_down(down, cause(Why::AfterUpgrade { readable: true }));
+                self.control.restart();
             }
             FaultKind::UserRestart { stopped, start } => {
                 let start = self.start_of(start, self.now.plus(stopped));
-                self.take_all_down(stopped, Cause { start, ..cause(Why::UserRestart) });
+                self.renew_all(Renew::Start(start));
+                self.take_all_down(stopped, cause(Why::UserRestart));
             }
             FaultKind::RetentionCut { keep } => {
                 self.log.cut(self.now, keep);
@@ -52,14 +71,57 @@ impl World<'_> {
             }
             FaultKind::SinkUnavailable { span } => self.sink.go_away_until(self.now.plus(span)),
             FaultKind::SinkAckLost => self.sink.lose_an_acknowledgement(),
+            FaultKind::Hang { node, noticed, back } => {
+                let node = node as usize;
+                if self.nodes.get(node).is_some_and(|node| node.up) {
+                    self.hang(node, back);
+                    self.nodes[node].up = false;
+                    self.nodes[node].up_at = self.now.plus(noticed);
+                    self.nodes[node].cause = cause(Why::AfterKill);
+                    self.queue.push(self.nodes[node].up_at, Event::Up(node));
+                } else {
+                    self.take_down(node, noticed, cause(Why::AfterKill));
+                }
+            }
+            FaultKind::Slow { node, times, during } => {
+                let until = self.now.plus(during);
+                if let Some(node) = self.nodes.get_mut(node as usize) {
+                    node.slow = Some((until, times));
+                    for &task in &node.tasks {
+                        if let Some(report) = self.parts[task].catching {
+                            self.run.recoveries[report].slowed = true;
+                        }
+                    }
+                    self.reach(reached::SLOWED);
+                }
+            }
+            FaultKind::Scale { nodes, down } => self.scale(nodes, down, cause(Why::AfterKill)),
+            FaultKind::Checkpoint { node, damage } => {
+                self.damages.entry(node as usize).or_default().push_back(damage);
+            }
+            FaultKind::Link { node, trouble, during } => self.disturb(node as usize, during, trouble),
         }
     }
 
-    /// An OS upgrade reaches a node.
-    pub(crate) fn reboot(&mut self, node: usize, down: Span) {
-        self.reach(reached::OS_UPGRADE);
-        let fault = FaultKind::OsUpgrade { down }.name();
-        self.take_down(node, down, Cause { why: Why::AfterKill, fault, start: Timestamp::MIN });
+    /// What goes from node to node reaches one.
+    pub(crate) fn reboot(&mut self, node: usize, fault: usize) {
+        let kind = &self.case.faults[fault].kind;
+        let (down, why) = match *kind {
+            FaultKind::RollingUpgrade { down } => (down, Why::AfterUpgrade { readable: true }),
+            FaultKind::OsUpgrade { down } => (down, Why::AfterKill),
+            _ => return,
+        };
+        if node >= self.nodes.len() {
+            return;
+        }
+        if matches!(kind, FaultKind::RollingUpgrade { .. }) {
+            self.nodes[node].version += 1;
+            let mixed = self.nodes.iter().any(|other| other.version != self.nodes[node].version);
+            self.reach_times(reached::MIXED_VERSIONS, mixed.into());
+        } else {
+            self.reach(reached::OS_UPGRADE);
+        }
+        self.take_down(node, down, Cause { why, fault: kind.name() });
     }
 
     /// The output time of a start (rule 12.2, C-LAST).
@@ -80,6 +142,15 @@ impl World<'_> {
         }
     }
 
+    /// The state of all shards is void; a user's start counts more than an upgrade.
+    fn renew_all(&mut self, renew: Renew) {
+        for shard in &mut self.shards {
+            if renew != Renew::Position || shard.renew.is_none() {
+                shard.renew = Some(renew);
+            }
+        }
+    }
+
     fn take_all_down(&mut self, down: Span, cause: Cause) {
         for node in 0..self.nodes.len() {
             self.take_down(node, down, cause);
@@ -88,43 +159,122 @@ impl World<'_> {
 
     fn take_down(&mut self, index: usize, down: Span, cause: Cause) {
         let until = self.now.plus(down);
-        if self.nodes[index].up {
-            for place in 0..self.nodes[index].shards.len() {
-                let shard = self.nodes[index].shards[place];
-                if self.parts[shard].catching.is_some() {
-                    self.reach(reached::STRUCK_AGAIN);
-                }
-                // A save that fell due and whose state nothing has changed since is still to be had.
-                self.write_due(shard);
-                self.parts[shard].close();
-                self.drop_writes(shard);
+        let Some(node) = self.nodes.get(index) else { return };
+        if node.up {
+            for place in 0..self.nodes[index].tasks.len() {
+                self.close(self.nodes[index].tasks[place]);
             }
             let node = &mut self.nodes[index];
             (node.up, node.up_at, node.cause) = (false, until, cause);
         } else {
             self.reach(reached::STRUCK_DOWN);
             let node = &mut self.nodes[index];
+            node.hung = None;
             (node.up_at, node.cause) = (node.up_at.max(until), node.cause.merge(cause));
         }
         self.queue.push(self.nodes[index].up_at, Event::Up(index));
     }
+
+    /// A task loses what is in memory.
+    fn close(&mut self, task: usize) {
+        if self.parts[task].catching.is_some() {
+            self.reach(reached::STRUCK_AGAIN);
+        }
+        // A save that fell due and whose state nothing has changed since is still to be had.
+        self.write_due(task);
+        let part = &mut self.parts[task];
+        part.close();
+        let (shard, writes) = (part.spec.shard, part.spec.role.writes());
+        if !part.is_linked() {
+            self.shards[shard].restart = None;
+        }
+        if writes {
+            self.drop_writes(shard);
+        }
+    }
+
+    /// Tasks are placed anew; those that move are opened `down` later.
+    fn scale(&mut self, nodes: u32, down: Span, cause: Cause) {
+        self.reach(reached::SCALED);
+        let interval = self.case.deployment.checkpoint_interval;
+        for task in 0..self.parts.len() {
+            let node = task % nodes as usize;
+            if self.parts[task].node != node {
+                self.close(task);
+                self.parts[task].node = node;
+            }
+        }
+        let version = self.nodes.iter().map(|node| node.version).max().unwrap_or(0);
+        let count = self.nodes.len();
+        for index in count..nodes as usize {
+            let number = u32::try_from(index).unwrap_or(u32::MAX);
+            let blank = nodes::node(number, nodes, interval, self.parts.len());
+            self.nodes.push(Node { cause, version, ..blank });
+        }
+        // Nodes that are no longer there keep their place in the list, without tasks.
+        for index in 0..self.nodes.len() {
+            let of = |&task: &usize| self.parts[task].node == index;
+            self.nodes[index].tasks = (0..self.parts.len()).filter(of).collect();
+        }
+        self.queue.push(self.now.plus(down), Event::Placed);
+        for index in count..self.nodes.len() {
+            self.nodes[index].up_at = self.now.plus(down);
+            self.queue.push(self.now.plus(down), Event::Up(index));
+        }
+    }
+
+    /// Tasks that were moved to a node that is up are opened there.
+    pub(crate) fn placed(&mut self) {
+        for task in 0..self.parts.len() {
+            let part = &self.parts[task];
+            let waiting = self.shards[part.spec.shard].restart.is_some();
+            if part.worker.is_none() && !part.finished && self.nodes[part.node].up && !waiting {
+                self.open(task, Cause { why: Why::AfterKill, fault: "scale" });
+            }
+        }
+    }
+
+    /// Whether a task's node is slow, and how fast it is.
+    pub(crate) fn is_slow(&self, task: usize) -> bool {
+        self.nodes[self.parts[task].node].slow.is_some_and(|(until, _)| until > self.now)
+    }
+
+    /// Entries per second of each partition that a task's node processes at the moment.
+    pub(crate) fn rate_of(&self, task: usize) -> u64 {
+        let rate = self.case.deployment.rate;
+        match self.nodes[self.parts[task].node].slow {
+            Some((until, times)) if until > self.now => (rate / u64::from(times)).max(1),
+            _ => rate,
+        }
+    }
 }
 
-/// When an OS upgrade that began at `at` reaches a node.
+/// When what goes from node to node, and began at `at`, reaches a node.
 fn reboot_at(at: Timestamp, down: Span, node: usize) -> Timestamp {
     // Bounded by `check.rs`; saturation cannot happen for a case that passed it.
     at.plus(Span(down.0.saturating_mul(i64::try_from(node).unwrap_or(i64::MAX))))
 }
 
 /// Tells every node when faults will take it down.
-pub(crate) fn foresee(case: &crate::case::Case, nodes: &mut [Node]) {
+pub(crate) fn foresee(case: &Case, nodes: &mut [Node]) {
     for (index, node) in nodes.iter_mut().enumerate() {
-        let strike = |fault: &crate::case::Fault| match fault.kind {
-            FaultKind::NodeKill { node, .. } => (node as usize == index).then_some(fault.at),
-            FaultKind::OsUpgrade { down } => Some(reboot_at(fault.at, down, index)),
-            FaultKind::ServiceUpgrade { .. } | FaultKind::UserRestart { .. } => Some(fault.at),
-            FaultKind::RetentionCut { .. } => None,
-            FaultKind::SinkUnavailable { .. } | FaultKind::SinkAckLost => None,
+        let strike = |fault: &Fault| match fault.kind {
+            FaultKind::NodeKill { node, .. } | FaultKind::Hang { node, .. } => {
+                (node as usize == index).then_some(fault.at)
+            }
+            FaultKind::OsUpgrade { down } | FaultKind::RollingUpgrade { down } => {
+                Some(reboot_at(fault.at, down, index))
+            }
+            FaultKind::ServiceUpgrade { .. }
+            | FaultKind::UserRestart { .. }
+            | FaultKind::Rollback { .. }
+            | FaultKind::Scale { .. } => Some(fault.at),
+            FaultKind::RetentionCut { .. }
+            | FaultKind::Slow { .. }
+            | FaultKind::Checkpoint { .. }
+            | FaultKind::SinkUnavailable { .. }
+            | FaultKind::SinkAckLost
+            | FaultKind::Link { .. } => None,
         };
         node.strikes = case.faults.iter().filter_map(strike).collect();
         node.strikes.sort_unstable();
@@ -147,6 +297,22 @@ impl FaultKind {
             FaultKind::RetentionCut { keep } => format!("{name}, the source keeps {keep}"),
             FaultKind::SinkUnavailable { span } => format!("{name} for {span}"),
             FaultKind::SinkAckLost => name.to_owned(),
+            FaultKind::Hang { node, noticed, back } => {
+                format!("{name}, node {node}, replaced after {noticed}, back after {back}")
+            }
+            FaultKind::Slow { node, times, during } => {
+                format!("{name}, node {node}, {times} times slower for {during}")
+            }
+            FaultKind::RollingUpgrade { down } => format!("{name}, each node down {down}"),
+            FaultKind::Rollback { down } => format!("{name}, down {down}"),
+            FaultKind::Scale { nodes, down } => format!("{name}, {nodes} nodes, tasks that move down {down}"),
+            FaultKind::Checkpoint { node, damage } => {
+                format!("{name}, the next of node {node} is {}", damage.name())
+            }
+            FaultKind::Link { node, trouble, during } => {
+                let (word, span) = trouble.parts();
+                format!("{name}, what node {node} sends: {word} {span}, for {during}")
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A new version of the service that is faulty: a subject around a subject.
 //!
-//! Which version a shard runs follows from how often it was opened after an upgrade. Crashes are no matter of this
+//! Which version a task runs follows from how often it was opened after an upgrade. Crashes are no matter of this
 //! page: a version that crashes is right while it runs, and its crashes are faults of the case. Invariant:
 //! with no faulty version every call is passed on as it is.
 
@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rewindow_engine::plant::Plants;
+use rewindow_engine::{Layout, Packet, TaskSpec};
 use rewindow_query::{Entry, Failure, Record, Recovered, Row, Shard, Span, Timestamp, Value, Why};
 
-use crate::subject::{Opening, Subject, Worker};
+use crate::subject::{Contract, Opening, Refusal, Subject, Taken, Worker};
 
 /// What is wrong with a version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,7 +47,7 @@ pub(crate) struct Versions {
     inner: Rc<dyn Subject>,
     /// After the first upgrade, the second ...
     faulty: Vec<Option<Faulty>>,
-    /// How often each shard was opened after an upgrade.
+    /// How often each task was opened after an upgrade.
     opened: RefCell<BTreeMap<usize, usize>>,
 }
 
@@ -54,9 +56,9 @@ impl Versions {
         Versions { inner, faulty, opened: RefCell::default() }
     }
 
-    fn version(&self, shard: usize, why: Why) -> Option<Faulty> {
+    fn version(&self, task: usize, why: Why) -> Option<Faulty> {
         let mut opened = self.opened.borrow_mut();
-        let count = opened.entry(shard).or_default();
+        let count = opened.entry(task).or_default();
         match why {
             Why::Fresh => *count = 0,
             Why::AfterUpgrade { .. } => *count += 1,
@@ -75,9 +77,25 @@ impl Subject for Versions {
         self.inner.shards()
     }
 
-    fn open(&self, shard: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), String> {
-        let faulty = self.version(shard, opening.why);
-        let (worker, recovered) = self.inner.open(shard, opening)?;
+    fn layout(&self) -> Layout {
+        self.inner.layout()
+    }
+
+    fn contract(&self) -> Contract {
+        self.inner.contract()
+    }
+
+    fn plants(&self) -> Plants {
+        self.inner.plants()
+    }
+
+    fn open(&self, task: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), Refusal> {
+        // Of several tasks the one that writes shows it.
+        let writes = |spec: &TaskSpec| spec.role.writes();
+        let faulty = self
+            .version(task, opening.why)
+            .filter(|_| self.inner.layout().tasks.get(task).is_none_or(writes));
+        let (worker, recovered) = self.inner.open(task, opening)?;
         let worker: Box<dyn Worker> = match faulty {
             Some(Faulty::Stall) => Box::new(Stalled(worker)),
             Some(Faulty::Wrong) => Box::new(Wrong(worker)),
@@ -106,6 +124,26 @@ impl Worker for Stalled {
     fn checkpoint(&self) -> Vec<u8> {
         self.0.checkpoint()
     }
+
+    fn receive(&mut self, _: usize, _: &Packet) -> Result<Taken, Failure> {
+        Ok(Taken::Rows(Vec::new()))
+    }
+
+    fn wanted(&self) -> Vec<u64> {
+        self.0.wanted()
+    }
+
+    fn resend(&self, to: usize, from: u64) -> Option<Packet> {
+        self.0.resend(to, from)
+    }
+
+    fn forget(&mut self, to: usize, before: u64) {
+        self.0.forget(to, before);
+    }
+
+    fn kept(&self, to: usize) -> u64 {
+        self.0.kept(to)
+    }
 }
 
 /// Says something else than it should, in every row.
@@ -130,6 +168,33 @@ impl Worker for Wrong {
 
     fn checkpoint(&self) -> Vec<u8> {
         self.0.checkpoint()
+    }
+
+    fn receive(&mut self, from: usize, packet: &Packet) -> Result<Taken, Failure> {
+        Ok(match self.0.receive(from, packet)? {
+            Taken::Rows(rows) => Taken::Rows(rows.into_iter().map(another).collect()),
+            other => other,
+        })
+    }
+
+    fn outgoing(&mut self) -> Vec<(usize, Packet)> {
+        self.0.outgoing()
+    }
+
+    fn wanted(&self) -> Vec<u64> {
+        self.0.wanted()
+    }
+
+    fn resend(&self, to: usize, from: u64) -> Option<Packet> {
+        self.0.resend(to, from)
+    }
+
+    fn forget(&mut self, to: usize, before: u64) {
+        self.0.forget(to, before);
+    }
+
+    fn kept(&self, to: usize) -> u64 {
+        self.0.kept(to)
     }
 }
 

@@ -11,9 +11,10 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::Once;
 
-use rewindow_query::{Entry, Failure, Recovered, Row, Shard, Timestamp};
+use rewindow_engine::{Layout, Packet};
+use rewindow_query::{Entry, Failure, Recovered, Row, Timestamp};
 
-use crate::subject::{Opening, Subject, Worker};
+use crate::subject::{Opening, Refusal, Subject, Taken, Worker};
 
 /// A subject panicked: what it said, and where in its source.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -76,23 +77,23 @@ fn in_words(info: &PanicHookInfo<'_>) -> String {
     }
 }
 
-/// The parts of a job as a subject sees them.
+/// The number of shards and the tasks of a job, as a subject sees them.
 ///
 /// # Errors
 /// It panicked.
-pub fn shards(subject: &dyn Subject) -> Result<&[Shard], Panic> {
-    guarded(|| subject.shards())
+pub fn layout(subject: &dyn Subject) -> Result<(usize, Layout), Panic> {
+    guarded(|| (subject.shards().len(), subject.layout()))
 }
 
-/// What a subject says when it is asked to open a shard: a worker and its answer, or why not.
-pub type Opened = Result<(GuardedWorker, Recovered), String>;
+/// What a subject says when it is asked to open a task: a worker and its answer, or why not.
+pub type Opened = Result<(GuardedWorker, Recovered), Refusal>;
 
 /// [`Subject::open`], guarded.
 ///
 /// # Errors
 /// It panicked.
-pub fn open(subject: &dyn Subject, shard: usize, opening: &Opening<'_>) -> Result<Opened, Panic> {
-    let opened = guarded(|| subject.open(shard, opening))?;
+pub fn open(subject: &dyn Subject, task: usize, opening: &Opening<'_>) -> Result<Opened, Panic> {
+    let opened = guarded(|| subject.open(task, opening))?;
     Ok(opened.map(|(worker, answer)| (GuardedWorker { inner: Some(worker) }, answer)))
 }
 
@@ -136,6 +137,54 @@ impl GuardedWorker {
     /// It panicked, now or before.
     pub fn checkpoint(&mut self) -> Result<(Vec<u8>, Timestamp), Panic> {
         self.call(|worker| (worker.checkpoint(), worker.frontier()))
+    }
+
+    /// [`Worker::receive`], and what is asked after it; `None` where the packet was not taken, with what
+    /// became of it.
+    ///
+    /// # Errors
+    /// It panicked, now or before.
+    pub fn receive(&mut self, from: usize, packet: &Packet) -> Result<Result<Given, Taken>, Panic> {
+        self.call(|worker| match worker.receive(from, packet) {
+            Ok(Taken::Rows(rows)) => Ok(given(worker, |_| Ok(rows))),
+            Ok(other) => Err(other),
+            Err(failure) => Ok(given(worker, |_| Err(failure))),
+        })
+    }
+
+    /// [`Worker::outgoing`].
+    ///
+    /// # Errors
+    /// It panicked, now or before.
+    pub fn outgoing(&mut self) -> Result<Vec<(usize, Packet)>, Panic> {
+        self.call(|worker| worker.outgoing())
+    }
+
+    /// [`Worker::wanted`].
+    ///
+    /// # Errors
+    /// It panicked, now or before.
+    pub fn wanted(&mut self) -> Result<Vec<u64>, Panic> {
+        self.call(|worker| worker.wanted())
+    }
+
+    /// [`Worker::resend`].
+    ///
+    /// # Errors
+    /// It panicked, now or before.
+    pub fn resend(&mut self, to: usize, from: u64) -> Result<Option<Packet>, Panic> {
+        self.call(|worker| worker.resend(to, from))
+    }
+
+    /// [`Worker::forget`], and [`Worker::kept`] after it.
+    ///
+    /// # Errors
+    /// It panicked, now or before.
+    pub fn forget(&mut self, to: usize, before: u64) -> Result<u64, Panic> {
+        self.call(|worker| {
+            worker.forget(to, before);
+            worker.kept(to)
+        })
     }
 
     /// [`Worker::explain`].

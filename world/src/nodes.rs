@@ -1,25 +1,27 @@
-//! Nodes and the shards placed on them: what is up, what it has read, when it looks again.
+//! Nodes and the tasks placed on them: what is up, what it has read, when it looks again.
 //!
-//! Shards are placed round robin. Each partition of a shard is read by a lane of its own, all lanes at
-//! once, so a shard is busy as long as its largest share takes. Only state here; `run.rs` moves it.
+//! Tasks are placed round robin. Each partition of a task is read by a lane of its own, all lanes at
+//! once, so a task is busy as long as its largest share takes. Only state here; `run.rs` moves it.
 //! Invariants: a node that is down has no worker; a lane's position never lies in front of what its
-//! worker was handed; while a shard catches up no lane reads past the end the log had at its opening.
+//! worker was handed; while a task catches up no lane reads past the end the log had at its opening.
 
-use rewindow_query::{Shard, Span, Timestamp, Why};
+use rewindow_engine::TaskSpec;
+use rewindow_query::{Span, Timestamp, Why};
 
 use crate::guarded::GuardedWorker;
+use crate::outcome::CheckpointRecord;
 
 /// What a restart of the service is called where the names of faults stand.
 pub(crate) const FAILED_JOB: &str = "failed job";
 
 /// A worker node.
 pub(crate) struct Node {
-    /// Shards placed here, in order.
-    pub(crate) shards: Vec<usize>,
+    /// Tasks placed here, in order.
+    pub(crate) tasks: Vec<usize>,
     pub(crate) up: bool,
     /// When it comes up, while it is down.
     pub(crate) up_at: Timestamp,
-    /// Why its shards will be opened.
+    /// Why its tasks will be opened.
     pub(crate) cause: Cause,
     /// Whether a save is in the queue.
     pub(crate) saving: bool,
@@ -27,26 +29,29 @@ pub(crate) struct Node {
     pub(crate) phase: Span,
     /// When faults will take it down, sorted.
     pub(crate) strikes: Vec<Timestamp>,
+    /// Until when it is slow, and by how much.
+    pub(crate) slow: Option<(Timestamp, u32)>,
+    /// It hangs since then, and nobody has noticed yet: the number of the hang.
+    pub(crate) hung: Option<u64>,
+    /// The version of the service that it runs.
+    pub(crate) version: u32,
 }
 
-/// Why shards are opened.
+/// Why tasks are opened.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cause {
     pub(crate) why: Why,
     /// Name of the fault.
     pub(crate) fault: &'static str,
-    /// The user's start, for a user's restart.
-    pub(crate) start: Timestamp,
 }
 
 impl Cause {
-    pub(crate) const FRESH: Cause = Cause { why: Why::Fresh, fault: "start", start: Timestamp::MIN };
+    pub(crate) const FRESH: Cause = Cause { why: Why::Fresh, fault: "start" };
 
     /// The service starts a failed job again from its last state (rule 14.2).
-    pub(crate) const FAILED: Cause = Cause { why: Why::AfterKill, fault: FAILED_JOB, start: Timestamp::MIN };
+    pub(crate) const FAILED: Cause = Cause { why: Why::AfterKill, fault: FAILED_JOB };
 
-    /// What several faults during one downtime amount to: state is lost if any of them lost it, and
-    /// the user's last word on the start counts.
+    /// What several faults during one downtime amount to: state is lost if any of them lost it.
     pub(crate) fn merge(self, later: Cause) -> Cause {
         let rank = |cause: &Cause| match cause.why {
             Why::Fresh => 0,
@@ -57,6 +62,11 @@ impl Cause {
         };
         if rank(&later) >= rank(&self) { later } else { self }
     }
+
+    /// Whether the state of before may go on in use (rules 13.1 to 13.3).
+    pub(crate) fn keeps_state(self) -> bool {
+        matches!(self.why, Why::AfterKill | Why::AfterUpgrade { readable: true })
+    }
 }
 
 impl Node {
@@ -66,18 +76,46 @@ impl Node {
     }
 }
 
-/// A shard and its worker.
-pub(crate) struct Part {
-    pub(crate) node: usize,
-    pub(crate) worker: Option<GuardedWorker>,
+/// What is known of a shard, whichever of its tasks it comes from.
+#[derive(Clone, Default)]
+pub(crate) struct ShardState {
+    /// Its tasks.
+    pub(crate) tasks: Vec<usize>,
+    /// Openings of its tasks so far.
+    pub(crate) opened: u32,
+    /// Its state is void: the next task to be opened begins a new epoch, at the user's start if there is one.
+    pub(crate) renew: Option<Renew>,
+    /// The present epoch, and the output position it began with.
+    pub(crate) epoch: u64,
+    pub(crate) output_from: Timestamp,
     /// Failed twice, panicked or refused: never opened again.
     pub(crate) dead: bool,
     /// When the service starts it again, while it lies failed.
     pub(crate) restart: Option<Timestamp>,
     /// Whether it has failed before.
     pub(crate) failed: bool,
-    /// Openings so far.
-    pub(crate) opened: u32,
+}
+
+/// Why a shard begins a new epoch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Renew {
+    /// For the first time.
+    Fresh,
+    /// The user starts it at this output time.
+    Start(Timestamp),
+    /// Its state cannot be used: it goes on where its output stands.
+    Position,
+}
+
+/// A task and its worker.
+pub(crate) struct Part {
+    pub(crate) spec: TaskSpec,
+    pub(crate) node: usize,
+    pub(crate) worker: Option<GuardedWorker>,
+    /// The generation that the present opening began.
+    pub(crate) generation: u32,
+    /// The number of the present opening among all of the task.
+    pub(crate) incarnation: u64,
     /// Output position of the present opening.
     pub(crate) output_from: Timestamp,
     pub(crate) lanes: Vec<Lane>,
@@ -91,43 +129,48 @@ pub(crate) struct Part {
     pub(crate) dirty: bool,
     /// When the last save fell due, if its bytes have not been asked for yet.
     pub(crate) due: Option<Timestamp>,
+    /// Its input has ended; it stays for its links.
+    pub(crate) finished: bool,
+    /// A checkpoint that a new epoch was begun over, though it was whole: told with the next opening.
+    pub(crate) passed_over: Option<CheckpointRecord>,
 }
 
-/// One partition as one shard reads it.
+/// One partition as one task reads it.
 #[derive(Clone, Copy)]
 pub(crate) struct Lane {
     pub(crate) input: usize,
     pub(crate) partition: u32,
     /// Next offset to read.
     pub(crate) position: u64,
-    /// End of the log when the shard was opened.
+    /// End of the log when the task was opened.
     pub(crate) backlog_end: u64,
 }
 
 impl Part {
-    pub(crate) fn new(node: usize, shard: &Shard) -> Part {
+    pub(crate) fn new(node: usize, spec: TaskSpec) -> Part {
         let lane =
             |&(input, partition): &(usize, u32)| Lane { input, partition, position: 0, backlog_end: 0 };
         Part {
             node,
             worker: None,
-            dead: false,
-            restart: None,
-            failed: false,
-            opened: 0,
+            generation: 0,
+            incarnation: 0,
             output_from: Timestamp::MIN,
-            lanes: shard.reads.iter().map(lane).collect(),
+            lanes: spec.reads.iter().map(lane).collect(),
             catching: None,
             wake: None,
             stint: None,
             dirty: false,
             due: None,
+            finished: false,
+            passed_over: None,
+            spec,
         }
     }
 
-    /// The generation of the present opening.
-    pub(crate) fn generation(&self) -> u32 {
-        self.opened.saturating_sub(1)
+    /// Whether it has links.
+    pub(crate) fn is_linked(&self) -> bool {
+        !self.spec.upstream.is_empty() || !self.spec.downstream.is_empty()
     }
 
     /// Whether every lane has read what was in the log at the opening.
@@ -138,19 +181,24 @@ impl Part {
     /// Loses all that is in memory.
     pub(crate) fn close(&mut self) {
         self.worker = None;
-        self.restart = None;
         self.catching = None;
         self.wake = None;
         self.stint = None;
         self.dirty = false;
         self.due = None;
+        self.finished = false;
     }
 }
 
-/// The nodes of a case with the shards placed round robin.
-pub(crate) fn place(nodes: u32, interval: Span, shards: usize) -> Vec<Node> {
-    let node = |index: u32| Node {
-        shards: (index as usize..shards).step_by(nodes as usize).collect(),
+/// The nodes of a case with the tasks placed round robin.
+pub(crate) fn place(nodes: u32, interval: Span, tasks: usize) -> Vec<Node> {
+    (0..nodes).map(|index| node(index, nodes, interval, tasks)).collect()
+}
+
+/// A node that is not up yet, with its tasks.
+pub(crate) fn node(index: u32, nodes: u32, interval: Span, tasks: usize) -> Node {
+    Node {
+        tasks: (index as usize..tasks).step_by(nodes as usize).collect(),
         up: false,
         up_at: Timestamp::MIN,
         cause: Cause::FRESH,
@@ -158,6 +206,8 @@ pub(crate) fn place(nodes: u32, interval: Span, shards: usize) -> Vec<Node> {
         // Both factors are bounded by `check.rs`: the product stays inside an i64.
         phase: Span(interval.0 * i64::from(index) / i64::from(nodes)),
         strikes: Vec::new(),
-    };
-    (0..nodes).map(node).collect()
+        slow: None,
+        hung: None,
+        version: 0,
+    }
 }

@@ -1,11 +1,15 @@
-//! Opening a shard: what the subject is told, what it answers, and the report of it.
+//! Opening a task: what the subject is told, what it answers, and the report of it.
+//!
+//! A shard's state belongs to an epoch. A new one begins with the first start, with every user's restart and every upgrade
+//! that cannot read the state, and whenever the coordinator finds no set of checkpoints to go on from.
 //!
 //! | why | output position | checkpoint |
 //! |---|---|---|
 //! | fresh | before time | none |
-//! | kill, readable upgrade | that of the checkpoint's writer; without one, all that was delivered | latest |
-//! | unreadable upgrade | all that was delivered | latest, must not be used, then gone |
-//! | user restart | the user's start | latest, must not be used, then gone |
+//! | kill, readable upgrade | that of the epoch | latest whole one of the epoch |
+//! | the same, without one | a task with links: that of the epoch, which it begins again; else: all that was delivered | none |
+//! | unreadable upgrade | all that was delivered | latest, must not be used |
+//! | user restart | the user's start | latest, must not be used |
 //!
 //! "All that was delivered" is the frontier the sink has seen: every row before it was delivered. The
 //! subject's answer is taken at its word and recorded; only what is forgotten cannot be read.
@@ -14,62 +18,148 @@ use std::collections::BTreeMap;
 
 use rewindow_query::{LogView, Outcome, Recovered, Timestamp, Why};
 
+use crate::control::{Granted, Kept};
 use crate::guarded;
-use crate::nodes::Cause;
-use crate::outcome::{RecoveryReport, Skipped, What};
+use crate::nodes::{Cause, Renew};
+use crate::outcome::{CheckpointRecord, RecoveryReport, Skipped, What};
 use crate::queue::{Event, effort};
 use crate::reached;
 use crate::run::World;
-use crate::subject::Opening;
+use crate::subject::{Opening, Refusal};
 
 impl World<'_> {
-    /// Opens a shard; unless it is the first time, reports how it recovered.
-    pub(crate) fn open(&mut self, shard: usize, cause: Cause) {
-        if self.parts[shard].dead {
+    /// Opens a task; unless it is the first time, reports how it recovered.
+    pub(crate) fn open(&mut self, task: usize, cause: Cause) {
+        let shard = self.parts[task].spec.shard;
+        if self.shards[shard].dead {
             return;
         }
-        if cause.why == Why::UserRestart {
-            self.restart_output(shard, cause.start);
-        }
         self.note_forgotten();
-        let stored = self.store.latest(shard);
-        let position = self.sink[shard].position;
-        let output_from = match cause.why {
-            Why::Fresh => Timestamp::MIN,
-            // The sink was just told the user's start; all rows before its position are not wanted.
-            Why::UserRestart | Why::AfterUpgrade { readable: false } => position,
-            // With a checkpoint its writer's position goes on: what follows it may be delivered again.
-            Why::AfterKill | Why::AfterUpgrade { readable: true } => {
-                stored.map_or(position, |stored| stored.output_from)
+        // What may not be used is handed over all the same: not using it is part of what is judged.
+        let void = self.saves.newest(task).map(|saved| saved.kept.clone());
+        let renewed = self.shards[shard].renew.take();
+        if let Some(Err(reason)) = renewed.map(|renew| self.begin_epoch(shard, renew)) {
+            return self.refuse(task, reason);
+        }
+        let known = self.usable(task);
+        let version = self.nodes[self.parts[task].node].version;
+        self.saves.pass_over(task, version);
+        let (incarnation, checkpoint, begin) = match self.control.open(task, version) {
+            Ok(Granted::GoOn { incarnation, checkpoint, begin, skipped }) => {
+                self.reach_times(reached::SKIPPED_CHECKPOINT, skipped);
+                (incarnation, checkpoint, begin)
             }
+            Ok(Granted::Again) => return self.renew_over(task, known, cause),
+            Err(reason) => return self.refuse(task, reason),
         };
+        let linked = self.parts[task].is_linked();
+        if checkpoint.is_none() && renewed.is_none() && !linked {
+            // A task by itself goes on where its output stands, and gives no row again.
+            return self.renew_over(task, known, cause);
+        }
+        let void = void.filter(|_| !cause.keeps_state() && cause.why != Why::Fresh);
+        let offered = checkpoint.as_deref().or(void.as_ref().map(|kept| &kept.bytes[..]));
+        let output_from = self.shards[shard].output_from;
         let view = self.log.at(self.now);
-        let checkpoint = stored.map(|stored| stored.bytes.as_slice());
-        let sealed = stored.and_then(|stored| stored.sealed);
-        let opening = Opening { why: cause.why, output_from, checkpoint, log: &view };
-        match guarded::open(self.subject, shard, &opening) {
+        let opening = Opening {
+            why: cause.why,
+            epoch: self.shards[shard].epoch,
+            incarnation,
+            begin: begin.as_ref().filter(|_| linked),
+            output_from,
+            checkpoint: offered,
+            log: &view,
+        };
+        let sealed = known.as_ref().filter(|_| checkpoint.is_some()).and_then(|kept| kept.sealed);
+        let opened = guarded::open(self.subject, task, &opening);
+        let state = &mut self.shards[shard];
+        match opened {
             Ok(Ok((worker, answer))) => {
-                let part = &mut self.parts[shard];
+                state.opened += 1;
+                if !linked {
+                    state.restart = None;
+                }
+                let generation = state.opened - 1;
+                let part = &mut self.parts[task];
                 part.close();
-                (part.worker, part.output_from) = (Some(worker), output_from);
-                part.opened += 1;
-                let sealed = sealed.filter(|_| answer.outcome == Outcome::FromCheckpoint);
-                self.open_writer(shard, self.parts[shard].generation(), sealed);
-                self.begin(shard, cause, answer);
+                part.worker = Some(worker);
+                (part.output_from, part.incarnation, part.generation) =
+                    (output_from, incarnation, generation);
+                let begins = checkpoint.is_none() && begin.is_none();
+                let told = begins.then(|| self.control.began(task, incarnation, &answer.positions));
+                if let Some(Err(reason)) = told {
+                    return self.refuse(task, reason);
+                }
+                let record = if cause.keeps_state() { known } else { void };
+                let record = record.map(|kept| kept.record);
+                if self.parts[task].spec.role.writes() {
+                    let sealed = sealed.filter(|_| answer.outcome == Outcome::FromCheckpoint);
+                    self.open_writer(shard, generation, sealed);
+                }
+                self.begin(task, cause, answer, record, begin.filter(|_| linked));
+                self.relink(task);
             }
-            Ok(Err(reason)) => {
-                self.step(Some(self.parts[shard].node), Some(shard), || {
-                    What::Failed(format!("refused: {reason}"))
-                });
-                self.parts[shard].dead = true;
-                self.run.refused.push((shard, reason));
-            }
+            Ok(Err(Refusal::Overtaken)) => self.renew_over(task, known.filter(|_| false), cause),
+            Ok(Err(Refusal::Refused(reason))) => self.refuse(task, reason),
             // Not in `begin`: the generation that would have begun here has no report.
-            Err(panic) => self.panicked(shard, self.parts[shard].opened, panic),
+            Err(panic) => self.panicked(task, self.shards[shard].opened, panic),
         }
-        if matches!(cause.why, Why::UserRestart | Why::AfterUpgrade { readable: false }) {
-            self.store.forget(shard);
+    }
+
+    fn refuse(&mut self, task: usize, reason: String) {
+        self.step(Some(task), || What::Failed(format!("refused: {reason}")));
+        let shard = self.parts[task].spec.shard;
+        self.close_shard(shard);
+        self.shards[shard].dead = true;
+        self.run.refused.push((shard, reason));
+    }
+
+    /// The state of a shard is void from now on.
+    fn begin_epoch(&mut self, shard: usize, renew: Renew) -> Result<(), String> {
+        if let Renew::Start(start) = renew {
+            self.restart_output(shard, start);
         }
+        let state = &mut self.shards[shard];
+        state.output_from = match renew {
+            Renew::Fresh => Timestamp::MIN,
+            Renew::Start(_) | Renew::Position => self.sink[shard].position,
+        };
+        state.restart = None;
+        state.epoch = self.control.begin(shard, state.output_from)?;
+        state.tasks.iter().for_each(|&task| self.saves.void(task));
+        Ok(())
+    }
+
+    /// The coordinator found nothing to go on from, or the task cannot: the shard begins a new epoch, beginning with
+    /// this task. `known` is the whole checkpoint that the world knows of.
+    fn renew_over(&mut self, task: usize, known: Option<Kept>, cause: Cause) {
+        let passed_over = known.filter(|kept| !self.is_behind(&kept.record)).map(|kept| kept.record);
+        self.parts[task].passed_over = passed_over;
+        self.begin_again(task, cause);
+    }
+
+    /// A new epoch of a task's shard, where its output stands.
+    pub(crate) fn begin_again(&mut self, task: usize, cause: Cause) {
+        let shard = self.parts[task].spec.shard;
+        self.close_shard(shard);
+        self.shards[shard].renew = Some(Renew::Position);
+        self.reach_times(reached::BEGUN_AGAIN, self.parts[task].is_linked().into());
+        self.open(task, cause);
+        let others: Vec<usize> = self.shards[shard].tasks.iter().copied().filter(|&t| t != task).collect();
+        for other in others {
+            if self.nodes[self.parts[other].node].up {
+                self.open(other, Cause { why: Why::AfterKill, fault: cause.fault });
+            }
+        }
+    }
+
+    /// Whether the log has forgotten what would be read next behind a checkpoint.
+    fn is_behind(&self, record: &CheckpointRecord) -> bool {
+        let view = self.log.at(self.now);
+        record
+            .positions
+            .iter()
+            .any(|(&(input, partition), &next)| view.retained(input, partition).first > next)
     }
 
     /// The sink learns of a user's start.
@@ -84,9 +174,16 @@ impl World<'_> {
     }
 
     /// Puts the lanes where the subject said it goes on, and reports.
-    fn begin(&mut self, shard: usize, cause: Cause, answer: Recovered) {
+    fn begin(
+        &mut self,
+        task: usize,
+        cause: Cause,
+        answer: Recovered,
+        checkpoint: Option<CheckpointRecord>,
+        begin: Option<BTreeMap<(usize, u32), u64>>,
+    ) {
         let view = self.log.at(self.now);
-        let part = &mut self.parts[shard];
+        let part = &mut self.parts[task];
         let (mut retained, mut since, mut largest, mut backlog) = (BTreeMap::new(), BTreeMap::new(), 0, 0);
         for lane in &mut part.lanes {
             let place = (lane.input, lane.partition);
@@ -103,27 +200,33 @@ impl World<'_> {
             }
         }
         (part.wake, part.stint) = (Some(self.now), Some((self.now, 0)));
-        let (node, generation, output_from) = (part.node, part.generation(), part.output_from);
-        self.queue.push(self.now, Event::Wake(shard));
-        self.step(Some(node), Some(shard), || What::Opened(cause.why));
-        if generation == 0 {
+        let (node, generation, output_from) = (part.node, part.generation, part.output_from);
+        let (shard, passed_over) = (part.spec.shard, part.passed_over.take());
+        self.queue.push(self.now, Event::Wake(task));
+        self.step(Some(task), || What::Opened(cause.why));
+        if cause.why == Why::Fresh {
             return;
         }
-        self.parts[shard].catching = Some(self.run.recoveries.len());
+        self.parts[task].catching = Some(self.run.recoveries.len());
         let report = RecoveryReport {
             at: self.now,
             node: u32::try_from(node).unwrap_or(u32::MAX),
             shard,
+            task,
+            role: self.parts[task].spec.role,
+            epoch: self.shards[shard].epoch,
             generation,
             why: cause.why,
             fault: cause.fault,
             output_from,
-            checkpoint: self.store.latest(shard).map(|stored| stored.record.clone()),
+            checkpoint: checkpoint.or(passed_over),
+            begin,
             answer,
             retained,
             since,
             backlog,
             estimated: effort(largest, self.case.deployment.rate),
+            slowed: self.is_slow(task),
             actual: None,
         };
         self.reach_recovery(&report);
@@ -145,24 +248,25 @@ impl World<'_> {
         let names = [
             (reached::FROM_CHECKPOINT, from_checkpoint),
             (reached::REPLAYED, matches!(report.answer.outcome, Outcome::Replayed { .. })),
-            (reached::RESTORED_OPEN, from_checkpoint && self.holds_state(report.shard)),
+            (reached::RESTORED_OPEN, from_checkpoint && self.holds_state(report.task)),
             (reached::NO_CHECKPOINT, report.why == Why::AfterKill && report.checkpoint.is_none()),
             (reached::EXPIRED, expired),
             (reached::GAP, !report.answer.gaps.is_empty()),
             (reached::UPGRADE_STATE, report.why == Why::AfterUpgrade { readable: true }),
             (reached::UPGRADE_REPLAY, report.why == Why::AfterUpgrade { readable: false }),
             (reached::EMPTY_BACKLOG, report.backlog == 0),
+            (reached::EPOCH_AGAIN, report.begin.is_some()),
         ];
         names.into_iter().filter(|&(_, was)| was).for_each(|(name, _)| self.reach(name));
     }
 
     /// Whether a worker's operators hold anything; the ordering stage always does.
-    fn holds_state(&mut self, shard: usize) -> bool {
-        let Some(worker) = &mut self.parts[shard].worker else { return false };
+    fn holds_state(&mut self, task: usize) -> bool {
+        let Some(worker) = &mut self.parts[task].worker else { return false };
         match worker.explain() {
             Ok(explain) => explain.keys().any(|key| !key.starts_with("ordering")),
             Err(panic) => {
-                self.panicked(shard, self.parts[shard].generation(), panic);
+                self.panicked(task, self.parts[task].generation, panic);
                 false
             }
         }

@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use rewindow_engine::Role;
 use rewindow_query::{Failure, Recovered, Retained, Row, Span, Timestamp, Why};
 
+use crate::case::Damage;
 use crate::subject::Contract;
 
 /// All that can be observed of a run.
@@ -41,6 +43,10 @@ pub struct Run {
     pub reached: BTreeMap<&'static str, u64>,
     /// Entries handed to workers in total, replayed ones included.
     pub entries_fed: u64,
+    /// Size in bytes of the largest checkpoint of each task, in runs in which every one that falls due is written.
+    pub state_max: BTreeMap<usize, u64>,
+    /// Most rows that each task kept for those that read from it, when one of them had saved.
+    pub links_max: BTreeMap<usize, u64>,
 }
 
 /// The subject panicked, which no subject may, whatever it is given.
@@ -78,8 +84,10 @@ pub struct Delivery {
     pub node: u32,
     /// Of which shard.
     pub shard: usize,
-    /// How often the shard had been opened before; rows of one generation are in order.
+    /// How often tasks of the shard had been opened before.
     pub generation: u32,
+    /// The same when the task that writes was opened; rows of one opening are in order.
+    pub opened: u32,
     /// The rows.
     pub rows: Vec<Row>,
 }
@@ -118,7 +126,13 @@ pub struct RecoveryReport {
     pub node: u32,
     /// Which shard.
     pub shard: usize,
-    /// Generation that begins here, 1 for the first recovery.
+    /// Which task of the job.
+    pub task: usize,
+    /// What it does for its shard.
+    pub role: Role,
+    /// The epoch of the shard: what has state in common. It changes whenever a shard begins without any.
+    pub epoch: u64,
+    /// Generation of the shard that begins here, 1 for the first recovery of a shard that is one task.
     pub generation: u32,
     /// What it was told.
     pub why: Why,
@@ -129,6 +143,8 @@ pub struct RecoveryReport {
     /// The positions stored in the checkpoint that was offered, and its output position; `None` if
     /// none was complete. This is the world's own record, not the subject's word.
     pub checkpoint: Option<CheckpointRecord>,
+    /// Where the epoch of the shard began for this task, if it has links and begins there again without a checkpoint.
+    pub begin: Option<BTreeMap<(usize, u32), u64>>,
     /// What the subject answered.
     pub answer: Recovered,
     /// What the source kept at that moment, for each partition the shard reads.
@@ -139,6 +155,8 @@ pub struct RecoveryReport {
     pub backlog: u64,
     /// Catch-up by the formula: the largest backlog of a partition at the configured rate.
     pub estimated: Span,
+    /// The node was slow when it was opened, or became so while it caught up: then it takes longer.
+    pub slowed: bool,
     /// From the opening until that backlog was processed; `None` if the next fault or the end came first.
     pub actual: Option<Span>,
 }
@@ -152,6 +170,8 @@ pub struct CheckpointRecord {
     pub positions: BTreeMap<(usize, u32), u64>,
     /// The worker's frontier when it was saved.
     pub frontier: Timestamp,
+    /// Saved by a node that had been replaced.
+    pub late: bool,
 }
 
 /// One observable step.
@@ -163,6 +183,8 @@ pub struct Step {
     pub node: Option<u32>,
     /// Of which shard, where one is concerned.
     pub shard: Option<usize>,
+    /// Of which task, if it has links.
+    pub task: Option<u32>,
     /// What.
     pub what: What,
 }
@@ -221,7 +243,42 @@ pub enum What {
         /// Oldest offset kept.
         first: u64,
     },
-    /// A shard had processed all that was in the log when it was opened.
+    /// Harm came to a checkpoint.
+    Damaged(Damage),
+    /// A packet was sent to a task.
+    Sent {
+        /// The reader.
+        to: usize,
+        /// Number of the first row.
+        first: u64,
+        /// One past the last.
+        next: u64,
+        /// Frontier of the sender.
+        until: Timestamp,
+    },
+    /// A packet of a task arrived and was taken.
+    Received {
+        /// The sender.
+        from: usize,
+        /// Number of the first row.
+        first: u64,
+        /// One past the last.
+        next: u64,
+    },
+    /// A task wanted rows that its upstream task no longer had.
+    HistoryGone {
+        /// The upstream task.
+        from: usize,
+        /// Number of the row wanted.
+        wanted: u64,
+    },
+    /// A node that hung goes on, and nobody had noticed.
+    Resumed,
+    /// A node that hung goes on, and has been replaced.
+    CameBack,
+    /// A node that has been replaced was refused.
+    Fenced,
+    /// A task had processed all that was in the log when it was opened.
     Level,
     /// The input ended.
     Finished,

@@ -1,8 +1,9 @@
 //! The event queue: what happens next, in virtual time.
 //!
 //! Invariant: the order is (time, kind, number), so it never depends on who asked first. At one instant
-//! entries have arrived, then faults strike, nodes are rebooted, nodes come up, failed shards are started again, writes are tried again,
-//! shards read in order of their numbers, nodes save.
+//! entries have arrived, then faults strike, nodes are rebooted, hung nodes come back, nodes come up, failed
+//! shards are started again, writes are tried again, packets arrive in the order in which they were sent, tasks read in order of their numbers, nodes
+//! save. Of several packets or readers of one instant the case may choose another order ([`Queue::turns`]).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,33 +15,71 @@ use rewindow_query::{Span, Timestamp};
 pub(crate) enum Event {
     /// The fault with that index strikes.
     Fault(usize),
-    /// An OS upgrade reaches this node, to be gone for that long.
-    Reboot(usize, Span),
+    /// An upgrade that goes from node to node reaches this one; with the index of the fault.
+    Reboot(usize, usize),
+    /// A node that hung goes on as if nothing had happened; with the number of the hang.
+    Back(u64),
     /// A node starts, unless its start was put off.
     Up(usize),
+    /// Tasks that were moved to other nodes are opened there.
+    Placed,
     /// The service starts a shard again that failed, unless something else opened it since.
     Restart(usize),
     /// What a shard has to write and could not is tried again.
     Retry(usize),
-    /// A shard looks for entries, unless it was told another time since.
+    /// The packet of that number arrives.
+    Packet(u64),
+    /// A task looks for entries, unless it was told another time since.
     Wake(usize),
-    /// A node saves its shards.
+    /// A node saves its tasks.
     Save(usize),
+}
+
+impl Event {
+    /// Whether another event of the same kind and instant may come first as well.
+    fn is_turn(self) -> bool {
+        matches!(self, Event::Packet(_) | Event::Wake(_))
+    }
 }
 
 /// What is still to happen.
 #[derive(Default)]
 pub(crate) struct Queue {
     heap: BinaryHeap<Reverse<(Timestamp, Event)>>,
+    /// Which of several that could move next does, counted modulo their number; behind the end the first.
+    turns: Vec<u32>,
+    turn: usize,
 }
 
 impl Queue {
+    /// An empty queue with the choices of a case.
+    pub(crate) fn new(turns: Vec<u32>) -> Queue {
+        Queue { heap: BinaryHeap::new(), turns, turn: 0 }
+    }
+
     pub(crate) fn push(&mut self, at: Timestamp, event: Event) {
         self.heap.push(Reverse((at, event)));
     }
 
     pub(crate) fn pop(&mut self) -> Option<(Timestamp, Event)> {
-        self.heap.pop().map(|Reverse(next)| next)
+        let Reverse(next) = self.heap.pop()?;
+        if self.turn >= self.turns.len() || !next.1.is_turn() {
+            return Some(next);
+        }
+        let mut ready = vec![next];
+        let same = |other: &(Timestamp, Event)| {
+            other.0 == next.0 && std::mem::discriminant(&other.1) == std::mem::discriminant(&next.1)
+        };
+        while self.heap.peek().is_some_and(|Reverse(other)| same(other)) {
+            ready.extend(self.heap.pop().map(|Reverse(other)| other));
+        }
+        if ready.len() == 1 {
+            return Some(next);
+        }
+        let chosen = ready.swap_remove(self.turns[self.turn] as usize % ready.len());
+        self.turn += 1;
+        self.heap.extend(ready.into_iter().map(Reverse));
+        Some(chosen)
     }
 }
 

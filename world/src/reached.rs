@@ -79,8 +79,41 @@ pub const COMMITTED_LATE: &str = "committed by a successor";
 /// Staged rows were given up.
 pub const ABORTED: &str = "aborted";
 
+/// A packet was late, doubled or overtaken because of a fault.
+pub const LINK_DISTURBED: &str = "packet disturbed";
+/// A packet came to a task that was down.
+pub const PACKET_LOST: &str = "packet to a node that is down";
+/// A packet came whose predecessors had not.
+pub const PACKET_MISSING: &str = "packet with rows missing before it";
+/// A packet came from an epoch or a sender that is over.
+pub const PACKET_STALE: &str = "packet of an epoch that is over";
+/// Rows of a link were sent again to a task that had asked.
+pub const RESENT: &str = "rows asked for again";
+/// Rows of a link were asked for that the sender no longer had: only where something is wrong.
+pub const HISTORY_GONE: &str = "link history gone";
+/// A shard of several tasks began a new epoch because no set of checkpoints could be used.
+pub const BEGUN_AGAIN: &str = "began again without state";
+/// A task with links was opened in the middle of an epoch without a checkpoint.
+pub const EPOCH_AGAIN: &str = "began its epoch again";
+/// A checkpoint was passed over because it could not be used.
+pub const SKIPPED_CHECKPOINT: &str = "older checkpoint used";
+/// Harm came to a checkpoint.
+pub const DAMAGED: &str = "checkpoint damaged";
+/// A node that had been replaced was refused.
+pub const FENCED: &str = "fenced";
+/// A node hung and went on before anybody noticed.
+pub const PAUSED: &str = "came back unnoticed";
+/// A node became slow.
+pub const SLOWED: &str = "slowed";
+/// Two versions of the service ran side by side.
+pub const MIXED_VERSIONS: &str = "two versions at once";
+/// The service went back to an older version.
+pub const ROLLED_BACK: &str = "rolled back";
+/// The number of nodes changed.
+pub const SCALED: &str = "scaled";
+
 /// All names, in the order of reports.
-pub const ALL: [&str; 37] = [
+pub const ALL: [&str; 52] = [
     SAVED,
     FROM_CHECKPOINT,
     REPLAYED,
@@ -118,4 +151,23 @@ pub const ALL: [&str; 37] = [
     COMMITTED,
     COMMITTED_LATE,
     ABORTED,
+    LINK_DISTURBED,
+    PACKET_LOST,
+    PACKET_MISSING,
+    PACKET_STALE,
+    RESENT,
+    BEGUN_AGAIN,
+    EPOCH_AGAIN,
+    SKIPPED_CHECKPOINT,
+    DAMAGED,
+    FENCED,
+    PAUSED,
+    SLOWED,
+    MIXED_VERSIONS,
+    ROLLED_BACK,
+    SCALED,
 ];
+
+/// Those that only tasks with links can reach.
+pub const OF_LINKS: [&str; 7] =
+    [LINK_DISTURBED, PACKET_LOST, PACKET_MISSING, PACKET_STALE, RESENT, BEGUN_AGAIN, EPOCH_AGAIN];

@@ -1,42 +1,46 @@
 //! Runs a case: one event queue, virtual time, no dice.
 //!
-//! The job is opened at the first arrival, or at the first fault if that is earlier. A shard then looks on
+//! The job is opened at the first arrival, or at the first fault if that is earlier. A task then looks on
 //! the grid of `poll_interval` for the next entry to arrive, hands what is there to its worker, at most
 //! `batch` entries of each partition in the order (input, partition), and is busy for as long as the
-//! largest share takes at `rate`; rows reach the sink at once. A busy shard looks again when it is done.
-//! Nodes save on the grid `interval * node / nodes + k * interval`, each shard that has read something
-//! since. Nothing is stepped while nothing can happen.
+//! largest share takes at `rate`; rows reach the sink at once. A busy task looks again when it is done.
+//! What comes over a link costs nothing but the time on its way (`links.rs`). Nodes save on the grid
+//! `interval * node / nodes + k * interval`, each task that has read something since. Nothing is stepped
+//! while nothing can happen.
 //!
 //! ```text
 //!   arrivals      a  b            c
 //!   polls     |   .   !ab    |    .   !c     |      . = arrived    ! = read at the next grid point
-//!   saves           S              S                shards with news only
+//!   saves           S              S                tasks with news only
 //! ```
 //!
-//! A shard whose next offset has been forgotten cannot go on: it saves where it stands and is opened again,
+//! A task whose next offset has been forgotten cannot go on: it saves where it stands and is opened again,
 //! like one whose node died, so that the gap gets announced. The run ends when all has been read, every
-//! fault is over and every shard was told that the input ended.
+//! fault is over and every task was told that the input ended.
 //!
 //! It does not know what the right rows are. Invariant: time never goes back, and an event either reads,
-//! opens, closes, saves, or puts a shard to sleep until a later instant; so every run ends.
+//! opens, closes, saves, carries, or puts a task to sleep until a later instant; so every run ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use rewindow_query::{Failure, LogView, Payload, Plan, Row, Span, Timestamp, Why};
 
-use crate::case::{Case, FaultKind};
-use crate::checkpoints::Store;
+use crate::case::{Case, Damage, FaultKind};
+use crate::checkpoints::Saves;
+use crate::control::Control;
 use crate::error::CaseError;
 use crate::faults::foresee;
 use crate::guarded::{self, Given, Panic};
 use crate::journal::Journal;
+use crate::links::Links;
 use crate::log::Log;
-use crate::nodes::{Cause, Node, Part, place};
+use crate::nodes::{Cause, Node, Part, Renew, ShardState, place};
 use crate::outcome::{Delivery, Failed, Panicked, Run, Step, What};
 use crate::queue::{Event, Queue, effort, grid};
 use crate::reached;
 use crate::sink::Sinks;
 use crate::subject::Subject;
+use crate::zombies::Zombie;
 
 /// How long the service takes to start a failed job again.
 pub const RESTART_AFTER: Span = Span::seconds(30);
@@ -53,7 +57,7 @@ pub struct RunOptions {
 /// every shard is refused, with the reason.
 pub fn run(case: &Case, plan: &Plan, subject: &dyn Subject) -> Run {
     try_run(case, plan, subject, RunOptions { trace: true }).unwrap_or_else(|error| {
-        let shards = 0..guarded::shards(subject).map_or(1, |shards| shards.len().max(1));
+        let shards = 0..guarded::layout(subject).map_or(1, |(shards, _)| shards.max(1));
         Run { refused: shards.map(|shard| (shard, error.to_string())).collect(), ..Run::default() }
     })
 }
@@ -70,27 +74,46 @@ pub fn try_run(
     options: RunOptions,
 ) -> Result<Run, CaseError> {
     let log = Log::new(Journal::of(case, plan)?, case.deployment.retention);
-    let shards = match guarded::shards(subject) {
-        Ok(shards) => shards,
+    let (shards, layout) = match guarded::layout(subject) {
+        Ok(found) => found,
         Err(Panic(message)) => {
             let at = case.history.entries.iter().map(|entry| entry.arrival).min().unwrap_or_default();
             let panicked = Panicked { shard: 0, generation: 0, at, message };
             return Ok(Run { panicked: Some(panicked), ..Run::default() });
         }
     };
-    let mut nodes = place(case.deployment.nodes, case.deployment.checkpoint_interval, shards.len());
+    let deployment = &case.deployment;
+    let mut nodes = place(deployment.nodes, deployment.checkpoint_interval, layout.tasks.len());
     foresee(case, &mut nodes);
-    let on = |shard: usize| shard % case.deployment.nodes as usize;
+    let on = |task: usize| task % deployment.nodes as usize;
+    let mut states = vec![ShardState { renew: Some(Renew::Fresh), ..ShardState::default() }; shards];
+    for (task, spec) in layout.tasks.iter().enumerate() {
+        states[spec.shard].tasks.push(task);
+    }
+    let control = Control::new(&layout, subject);
+    let sink = Sinks::new(case, shards, subject.plants());
+    let parts: Vec<Part> =
+        layout.tasks.into_iter().enumerate().map(|(task, spec)| Part::new(on(task), spec)).collect();
+    let linked = parts.iter().any(Part::is_linked);
     let mut world = World {
         case,
         subject,
         options,
         log,
-        queue: Queue::default(),
-        store: Store::new(shards.len()),
-        sink: Sinks::new(case, shards.len(), subject.plants()),
+        queue: Queue::new(case.turns.clone()),
+        saves: Saves::new(
+            parts.len(),
+            linked || sink.asks_for_saves() || case.faults.iter().any(|fault| fault.kind.asks_for_saves()),
+        ),
+        control,
+        sink,
         nodes,
-        parts: shards.iter().enumerate().map(|(index, shard)| Part::new(on(index), shard)).collect(),
+        shards: states,
+        links: Links::default(),
+        zombies: Vec::new(),
+        damages: BTreeMap::new(),
+        hangs: 0,
+        parts,
         now: Timestamp::MIN,
         forgotten: BTreeMap::new(),
         run: Run { contract: subject.contract(), ..Run::default() },
@@ -107,9 +130,20 @@ pub(crate) struct World<'a> {
     pub(crate) options: RunOptions,
     pub(crate) log: Log,
     pub(crate) queue: Queue,
-    pub(crate) store: Store,
+    pub(crate) saves: Saves,
+    pub(crate) control: Control,
     pub(crate) sink: Sinks,
+    /// What is known of each shard.
+    pub(crate) shards: Vec<ShardState>,
     pub(crate) nodes: Vec<Node>,
+    pub(crate) links: Links,
+    /// Workers of nodes that hang, or hung and were given up.
+    pub(crate) zombies: Vec<Zombie>,
+    /// What harm comes to the next checkpoints of a node.
+    pub(crate) damages: BTreeMap<usize, VecDeque<Damage>>,
+    /// How often a node hung so far.
+    pub(crate) hangs: u64,
+    /// The tasks.
     pub(crate) parts: Vec<Part>,
     pub(crate) now: Timestamp,
     /// Oldest offset kept, as last written to the trace.
@@ -128,9 +162,15 @@ impl World<'_> {
         (0..self.nodes.len()).for_each(|node| self.bring_up(node));
         loop {
             self.drain();
-            (0..self.parts.len()).for_each(|shard| self.finish(shard));
+            (0..self.parts.len()).for_each(|task| self.finish(task));
+            // What was sent last is still under way.
+            self.drain();
+            self.end_all();
             // What failed at the end of its input is started again; what could not be written yet is.
-            if self.parts.iter().all(|part| part.restart.is_none()) && self.sink.is_idle() {
+            if self.sink.is_idle()
+                && self.shards.iter().all(|shard| shard.restart.is_none())
+                && self.parts.iter().all(|part| part.worker.is_none() || part.finished)
+            {
                 return;
             }
         }
@@ -143,18 +183,23 @@ impl World<'_> {
             self.now = at;
             match event {
                 Event::Fault(index) => self.strike(index),
-                Event::Reboot(node, down) => self.reboot(node, down),
-                Event::Up(node) if !self.nodes[node].up && self.nodes[node].up_at == at => {
-                    self.bring_up(node)
+                Event::Reboot(node, fault) => self.reboot(node, fault),
+                Event::Back(hang) => self.come_back(hang),
+                Event::Up(node) => {
+                    if self.nodes.get(node).is_some_and(|node| !node.up && node.up_at == at) {
+                        self.bring_up(node);
+                    }
                 }
-                Event::Up(_) => {}
-                Event::Restart(shard) if self.parts[shard].restart == Some(at) => {
+                Event::Placed => self.placed(),
+                Event::Restart(shard) if self.shards[shard].restart == Some(at) => {
                     self.reach(reached::RESTARTED);
-                    self.open(shard, Cause::FAILED);
+                    self.shards[shard].restart = None;
+                    self.open_all(shard, Cause::FAILED);
                 }
                 Event::Restart(_) => {}
                 Event::Retry(shard) => self.retry(shard),
-                Event::Wake(shard) if self.parts[shard].wake == Some(at) => self.wake(shard),
+                Event::Packet(number) => self.arrive(number),
+                Event::Wake(task) if self.parts[task].wake == Some(at) => self.wake(task),
                 Event::Wake(_) => {}
                 Event::Save(node) => self.save(node),
             }
@@ -163,26 +208,35 @@ impl World<'_> {
 
     fn bring_up(&mut self, index: usize) {
         let node = &mut self.nodes[index];
-        node.up = true;
+        (node.up, node.hung) = (true, None);
         let cause = node.cause;
-        for place in 0..self.nodes[index].shards.len() {
-            self.open(self.nodes[index].shards[place], cause);
+        for place in 0..self.nodes[index].tasks.len() {
+            self.open(self.nodes[index].tasks[place], cause);
+        }
+    }
+
+    /// Opens those tasks of a shard whose nodes are up; the others follow their nodes.
+    pub(crate) fn open_all(&mut self, shard: usize, cause: Cause) {
+        for task in self.shards[shard].tasks.clone() {
+            if self.nodes[self.parts[task].node].up {
+                self.open(task, cause);
+            }
         }
     }
 
     // ---- reading ------------------------------------------------------------------------------------
 
-    /// A shard looks for entries, or is done with the last ones.
-    fn wake(&mut self, shard: usize) {
-        self.parts[shard].wake = None;
-        self.note_level(shard);
-        if self.is_overtaken(shard) {
-            self.reopen_overtaken(shard);
+    /// A task looks for entries, or is done with the last ones.
+    fn wake(&mut self, task: usize) {
+        self.parts[task].wake = None;
+        self.note_level(task);
+        if self.is_overtaken(task) {
+            self.reopen_overtaken(task);
             return;
         }
-        let Some(share) = self.read(shard) else { return };
-        let rate = self.case.deployment.rate;
-        let part = &mut self.parts[shard];
+        let Some(share) = self.read(task) else { return };
+        let rate = self.rate_of(task);
+        let part = &mut self.parts[task];
         let next = if share > 0 {
             // Effort is counted from the start of the stint, so that rounding does not add up.
             let (since, count) = part.stint.unwrap_or((self.now, 0));
@@ -191,8 +245,8 @@ impl World<'_> {
         } else {
             part.stint = None;
             // What it has to say is not out while the sink is away.
-            if !self.sink.waits(shard) {
-                self.run.level.push((shard, self.now));
+            if !part.is_linked() && !self.sink.waits(part.spec.shard) {
+                self.run.level.push((part.spec.shard, self.now));
             }
             let arrivals =
                 part.lanes.iter().filter_map(|l| self.log.arrival(l.input, l.partition, l.position));
@@ -202,54 +256,53 @@ impl World<'_> {
         };
         if let Some(at) = next {
             part.wake = Some(at);
-            self.queue.push(at, Event::Wake(shard));
+            self.queue.push(at, Event::Wake(task));
         }
     }
 
-    /// Records that a shard has processed all that was in the log when it was opened.
-    fn note_level(&mut self, shard: usize) {
-        let part = &mut self.parts[shard];
+    /// Records that a task has processed all that was in the log when it was opened.
+    pub(crate) fn note_level(&mut self, task: usize) {
+        let part = &mut self.parts[task];
         if !part.is_level() {
             return;
         }
         let Some(index) = part.catching.take() else { return };
-        let node = part.node;
         let report = &mut self.run.recoveries[index];
         report.actual = Some(self.now.since(report.at));
         self.reach(reached::LEVEL);
-        self.step(Some(node), Some(shard), || What::Level);
+        self.step(Some(task), || What::Level);
     }
 
-    /// Whether an entry that a shard must read next is forgotten.
-    fn is_overtaken(&self, shard: usize) -> bool {
+    /// Whether an entry that a task must read next is forgotten.
+    fn is_overtaken(&self, task: usize) -> bool {
         let view = self.log.at(self.now);
-        self.parts[shard].lanes.iter().any(|l| view.is_forgotten(l.input, l.partition, l.position))
+        self.parts[task].lanes.iter().any(|l| view.is_forgotten(l.input, l.partition, l.position))
     }
 
-    fn reopen_overtaken(&mut self, shard: usize) {
+    fn reopen_overtaken(&mut self, task: usize) {
         self.reach(reached::EXPIRED_READER);
-        self.parts[shard].due = Some(self.now);
-        self.write_due(shard);
+        self.parts[task].due = Some(self.now);
+        self.write_due(task);
         let fault = FaultKind::RetentionCut { keep: Span::ZERO }.name();
-        self.open(shard, Cause { why: Why::AfterKill, fault, start: Timestamp::MIN });
+        self.open(task, Cause { why: Why::AfterKill, fault });
     }
 
     /// Hands over what is there, and gives the largest share of a partition; `None` if the job failed.
-    fn read(&mut self, shard: usize) -> Option<u64> {
+    fn read(&mut self, task: usize) -> Option<u64> {
         let mut largest = 0;
-        for index in 0..self.parts[shard].lanes.len() {
-            largest = largest.max(self.feed(shard, index)?);
+        for index in 0..self.parts[task].lanes.len() {
+            largest = largest.max(self.feed(task, index)?);
         }
         if largest > 0 {
-            self.parts[shard].dirty = true;
-            self.ask_to_save(self.parts[shard].node);
+            self.parts[task].dirty = true;
+            self.ask_to_save(self.parts[task].node);
         }
         Some(largest)
     }
 
     /// Hands over what is there of one partition, and gives how much that was.
-    fn feed(&mut self, shard: usize, index: usize) -> Option<u64> {
-        let part = &self.parts[shard];
+    fn feed(&mut self, task: usize, index: usize) -> Option<u64> {
+        let part = &self.parts[task];
         let lane = part.lanes[index];
         let batch = u64::from(self.case.deployment.batch);
         let backlog = lane.backlog_end.saturating_sub(lane.position);
@@ -257,8 +310,8 @@ impl World<'_> {
         if self.log.at(self.now).next(lane.input, lane.partition, lane.position, limit).0.is_empty() {
             return Some(0);
         }
-        self.keep_due(shard);
-        let mut worker = self.parts[shard].worker.take()?;
+        self.keep_due(task);
+        let mut worker = self.parts[task].worker.take()?;
         let (entries, more) = self.log.at(self.now).next(lane.input, lane.partition, lane.position, limit);
         let (mut estimates, mut malformed) = (0, 0);
         for entry in entries {
@@ -271,72 +324,84 @@ impl World<'_> {
         let share = entries.len() as u64;
         let given = worker.feed(lane.input, lane.partition, entries);
         let (first, next) = (lane.position, lane.position + share);
-        let part = &mut self.parts[shard];
+        let part = &mut self.parts[task];
         (part.worker, part.lanes[index].position) = (Some(worker), next);
-        let node = part.node;
-        let what = || What::Read { input: lane.input, partition: lane.partition, first, next };
-        self.step(Some(node), Some(shard), what);
+        self.step(Some(task), || What::Read { input: lane.input, partition: lane.partition, first, next });
         self.run.entries_fed += share;
         self.reach_times(reached::ESTIMATE, estimates);
         self.reach_times(reached::MALFORMED, malformed);
         self.reach_times(reached::BATCH_CUT, (more && limit == batch).into());
-        self.take(shard, given).then_some(share)
+        self.take(task, given).then_some(share)
     }
 
-    /// The input has ended.
-    fn finish(&mut self, shard: usize) {
-        let Some(mut worker) = self.parts[shard].worker.take() else { return };
-        let given = worker.finish();
-        self.step(Some(self.parts[shard].node), Some(shard), || What::Finished);
-        if self.take(shard, given) {
-            self.end_writes(shard);
+    /// What a task read itself has ended. A task that reads links only learns it from them.
+    fn finish(&mut self, task: usize) {
+        if self.parts[task].finished {
+            return;
         }
+        let Some(mut worker) = self.parts[task].worker.take() else { return };
+        let given = (!self.parts[task].lanes.is_empty()).then(|| worker.finish());
+        let part = &mut self.parts[task];
+        part.finished = true;
+        // It stays for those who may ask it again.
+        part.worker = part.is_linked().then_some(worker);
+        let Some(given) = given else { return };
+        self.step(Some(task), || What::Finished);
+        self.take(task, given);
     }
 
     // ---- what comes out -----------------------------------------------------------------------------
 
-    /// Takes what a call gave, and what failure lies behind it; gives whether the shard goes on.
-    fn take(&mut self, shard: usize, given: Result<Given, Panic>) -> bool {
+    /// Takes what a call gave, and what failure lies behind it; gives whether the task goes on.
+    pub(crate) fn take(&mut self, task: usize, given: Result<Given, Panic>) -> bool {
         let given = match given {
             Ok(given) => given,
             Err(panic) => {
-                self.panicked(shard, self.parts[shard].generation(), panic);
+                self.panicked(task, self.parts[task].generation, panic);
                 return false;
             }
         };
         let failure = match given.result {
             Ok(rows) => {
-                self.deliver(shard, rows, given.frontier);
+                self.deliver(task, rows, given.frontier);
                 given.behind
             }
             Err(failure) => Some(failure),
         };
         let goes_on = failure.is_none();
-        failure.into_iter().for_each(|failure| self.fail(shard, failure));
+        failure.into_iter().for_each(|failure| self.fail(task, failure));
+        if goes_on {
+            self.send(task);
+        }
         goes_on
     }
 
-    fn deliver(&mut self, shard: usize, rows: Vec<Row>, frontier: Timestamp) {
-        let (node, generation) = (self.parts[shard].node, self.parts[shard].generation());
-        let node = u32::try_from(node).unwrap_or(u32::MAX);
-        self.write(Delivery { at: self.now, node, shard, generation, rows }, frontier);
+    fn deliver(&mut self, task: usize, rows: Vec<Row>, frontier: Timestamp) {
+        let part = &self.parts[task];
+        if !part.spec.role.writes() {
+            return;
+        }
+        let (shard, opened) = (part.spec.shard, part.generation);
+        let node = u32::try_from(part.node).unwrap_or(u32::MAX);
+        let generation = self.shards[shard].opened.saturating_sub(1);
+        self.write(Delivery { at: self.now, node, shard, generation, opened, rows }, frontier);
     }
 
     /// A runtime error fails a shard. The service starts it again from its last state; a persistent error
     /// fails it again (rule 14.2), and then for good. The others go on, because they owe their rows stamped
     /// before it (C-FAIL).
-    fn fail(&mut self, shard: usize, failure: Failure) {
+    fn fail(&mut self, task: usize, failure: Failure) {
         self.reach(reached::FAILED);
-        self.step(Some(self.parts[shard].node), Some(shard), || What::Failed(failure.message.clone()));
-        let part = &mut self.parts[shard];
-        let generation = part.generation();
-        part.close();
-        if part.failed {
-            part.dead = true;
+        self.step(Some(task), || What::Failed(failure.message.clone()));
+        let (shard, generation) = (self.parts[task].spec.shard, self.parts[task].generation);
+        self.close_shard(shard);
+        let state = &mut self.shards[shard];
+        if state.failed {
+            state.dead = true;
             self.end_writes(shard);
         } else {
             let at = self.now.plus(RESTART_AFTER);
-            (part.failed, part.restart) = (true, Some(at));
+            (state.failed, state.restart) = (true, Some(at));
             self.queue.push(at, Event::Restart(shard));
         }
         self.run.failures.push(Failed { at: self.now, shard, generation, failure: failure.clone() });
@@ -346,21 +411,51 @@ impl World<'_> {
     }
 
     /// A panic ends a shard for good; the others go on.
-    pub(crate) fn panicked(&mut self, shard: usize, generation: u32, panic: Panic) {
+    pub(crate) fn panicked(&mut self, task: usize, generation: u32, panic: Panic) {
         let Panic(message) = panic;
-        self.step(Some(self.parts[shard].node), Some(shard), || What::Panicked(message.clone()));
-        self.parts[shard].close();
-        self.parts[shard].dead = true;
+        self.step(Some(task), || What::Panicked(message.clone()));
+        let shard = self.parts[task].spec.shard;
+        self.close_shard(shard);
+        self.shards[shard].dead = true;
         let panicked = Panicked { shard, generation, at: self.now, message };
         self.run.panicked.get_or_insert(panicked);
     }
 
+    /// All tasks of a shard lose what is in memory.
+    pub(crate) fn close_shard(&mut self, shard: usize) {
+        for &task in &self.shards[shard].tasks {
+            self.parts[task].close();
+        }
+    }
+
     // ---- recording ----------------------------------------------------------------------------------
 
-    pub(crate) fn step(&mut self, node: Option<usize>, shard: Option<usize>, what: impl FnOnce() -> What) {
+    /// Records what a task did, or what happened to source, sink and user.
+    pub(crate) fn step(&mut self, task: Option<usize>, what: impl FnOnce() -> What) {
+        if !self.options.trace {
+            return;
+        }
+        let part = task.map(|task| &self.parts[task]);
+        let number = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
+        self.run.trace.push(Step {
+            at: self.now,
+            node: part.map(|part| number(part.node)),
+            shard: part.map(|part| part.spec.shard),
+            task: task.filter(|_| part.is_some_and(Part::is_linked)).map(number),
+            what: what(),
+        });
+    }
+
+    /// Records what the sink did for a shard.
+    pub(crate) fn sink_step(&mut self, shard: usize, what: impl FnOnce() -> What) {
         if self.options.trace {
-            let node = node.and_then(|node| u32::try_from(node).ok());
-            self.run.trace.push(Step { at: self.now, node, shard, what: what() });
+            self.run.trace.push(Step {
+                at: self.now,
+                node: None,
+                shard: Some(shard),
+                task: None,
+                what: what(),
+            });
         }
     }
 
@@ -385,7 +480,7 @@ impl World<'_> {
             let known = self.forgotten.entry((input, partition)).or_default();
             if *known < first {
                 *known = first;
-                self.step(None, None, || What::Forgot { input, partition, first });
+                self.step(None, || What::Forgot { input, partition, first });
             }
         }
     }

@@ -69,11 +69,7 @@ fn write_run(out: &mut impl Write, run: &Run) -> fmt::Result {
     }
     for delivery in &run.deliveries {
         let (at, node) = (delivery.at, delivery.node);
-        writeln!(
-            out,
-            "delivery {at} node {node} shard {} generation {}",
-            delivery.shard, delivery.generation
-        )?;
+        writeln!(out, "delivery {at} node {node} shard {} generation {}", delivery.shard, delivery.opened)?;
         write_rows(out, &delivery.rows)?;
     }
     for index in &run.written_again {
@@ -113,6 +109,9 @@ fn write_step(out: &mut impl Write, step: &Step) -> fmt::Result {
     if let Some(shard) = step.shard {
         write!(out, " shard {shard}")?;
     }
+    if let Some(task) = step.task {
+        write!(out, " task {task}")?;
+    }
     match &step.what {
         What::Fault(text) => writeln!(out, " fault: {text}"),
         What::Opened(why) => writeln!(out, " opened {}", why_name(*why)),
@@ -132,6 +131,19 @@ fn write_step(out: &mut impl Write, step: &Step) -> fmt::Result {
         What::Forgot { input, partition, first } => {
             writeln!(out, " forgot {input}/{partition} before {first}")
         }
+        What::Damaged(damage) => writeln!(out, " the checkpoint is {}", damage.name()),
+        What::Sent { to, first, next, until } => {
+            writeln!(out, " sent rows {first}..{next} to task {to}, up to {until}")
+        }
+        What::Received { from, first, next } => {
+            writeln!(out, " received rows {first}..{next} of task {from}")
+        }
+        What::HistoryGone { from, wanted } => {
+            writeln!(out, " wanted row {wanted} of task {from}, which is gone")
+        }
+        What::Resumed => writeln!(out, " goes on, unnoticed"),
+        What::CameBack => writeln!(out, " comes back, replaced"),
+        What::Fenced => writeln!(out, " refused: replaced"),
         What::Level => writeln!(out, " level"),
         What::Finished => writeln!(out, " finished"),
         What::Failed(message) => writeln!(out, " failed: {message}"),

@@ -219,6 +219,8 @@ proptest! {
             ordering: Ordering { late: spans.0, out_of_order: spans.1, policy: Policy::Drop },
             deployment: Deployment {
                 nodes: 2,
+                keyed: 0,
+                link_delay: Span::ZERO,
                 checkpoint_interval: spans.2,
                 poll_interval: spans.0,
                 batch: u32::MAX,
@@ -232,6 +234,7 @@ proptest! {
                 references: [reference, Reference::default()].into(),
             }),
             faults: faults.into_iter().map(|(at, kind)| Fault { at, kind }).collect(),
+            turns: Vec::new(),
         };
         let text = case.to_toml();
         let read = Case::from_toml(&text);

@@ -7,7 +7,7 @@ mod toy;
 
 use proptest::prelude::*;
 use rewindow_query::{Outcome, Span, Timestamp, Why};
-use rewindow_world::case::{Case, FaultKind, SinkKind, StartMode};
+use rewindow_world::case::{Case, Damage, FaultKind, SinkKind, StartMode};
 use rewindow_world::outcome::{Run, What};
 use rewindow_world::{RunOptions, reached, run, trace_hash, try_run};
 use toy::{Bug, Toy, breaches, case, minute, plan};
@@ -344,6 +344,20 @@ fn any_kind() -> impl Strategy<Value = FaultKind> {
         1 => (0..90_i64).prop_map(|keep| FaultKind::RetentionCut { keep: Span::minutes(keep) }),
         2 => (0..60_i64).prop_map(|span| FaultKind::SinkUnavailable { span: Span::minutes(span) }),
         1 => Just(FaultKind::SinkAckLost),
+        1 => (0..3_u32, 0..20_i64, 0..40_i64).prop_map(|(node, noticed, back)| {
+            FaultKind::Hang { node, noticed: Span::minutes(noticed), back: Span::minutes(back) }
+        }),
+        1 => (0..3_u32, 1..20_u32, 0..90_i64).prop_map(|(node, times, during)| {
+            FaultKind::Slow { node, times, during: Span::minutes(during) }
+        }),
+        1 => (0..9_i64).prop_map(|down| FaultKind::RollingUpgrade { down: Span::minutes(down) }),
+        1 => (0..9_i64).prop_map(|down| FaultKind::Rollback { down: Span::minutes(down) }),
+        1 => (1..6_u32, 0..9_i64).prop_map(|(nodes, down)| {
+            FaultKind::Scale { nodes, down: Span::minutes(down) }
+        }),
+        2 => (0..3_u32, 0..Damage::ALL.len()).prop_map(|(node, damage)| {
+            FaultKind::Checkpoint { node, damage: Damage::ALL[damage] }
+        }),
     ]
 }
 
@@ -389,7 +403,8 @@ proptest! {
         let full = run(&case, &plan(), &subject);
         prop_assert_eq!(breaches(&case, &subject, &full), Vec::<String>::new());
         for report in &full.recoveries {
-            prop_assert!(report.actual.is_none_or(|actual| actual == report.estimated), "{:?}", report);
+            let right = |actual| if report.slowed { actual >= report.estimated } else { actual == report.estimated };
+            prop_assert!(report.actual.is_none_or(right), "{:?}", report);
         }
         for shard in 0..subject.shards.len() {
             let last = full.recoveries.iter().rfind(|r| r.shard == shard);
@@ -413,6 +428,8 @@ fn random_schedules_reach_every_state() {
     let mut left: Vec<&str> = reached::ALL.to_vec();
     // The strategy makes no malformed entries.
     left.retain(|name| ![reached::FAILED, reached::RESTARTED, reached::MALFORMED].contains(name));
+    // Its tasks have no links.
+    left.retain(|name| !reached::OF_LINKS.contains(name));
     for _ in 0..400 {
         let (case, single) = any_case().new_tree(&mut runner).expect("a case").current();
         let subject = if single { Toy::single(3) } else { Toy::parallel(3) };

@@ -10,7 +10,7 @@ use rewindow_query::{Entry, Failure, Recovered, Row, Shard, Timestamp, Why};
 use rewindow_world::case::{Case, FaultKind};
 use rewindow_world::guarded::guarded;
 use rewindow_world::run;
-use rewindow_world::subject::{Opening, Subject, Worker};
+use rewindow_world::subject::{Opening, Refusal, Subject, Worker};
 use toy::{Toy, case, minute, plan};
 
 /// The call that panics; of a worker only once it has been restored.
@@ -44,7 +44,7 @@ impl Subject for Panicky {
         self.inner.shards()
     }
 
-    fn open(&self, shard: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), String> {
+    fn open(&self, shard: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), Refusal> {
         let again = opening.why != Why::Fresh && shard == 1;
         assert!(self.call != Call::FirstOpen || shard != 1);
         assert!(self.call != Call::Open || !again);

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use rewindow_query::{Outcome, Recovered, Retained, Shard, Span, Timestamp};
 use rewindow_world::case::{Case, FaultKind};
 use rewindow_world::run;
-use rewindow_world::subject::{Opening, Subject, Worker};
+use rewindow_world::subject::{Opening, Refusal, Subject, Worker};
 use toy::{Toy, case, minute, plan};
 
 /// Asks the log at every opening.
@@ -28,7 +28,7 @@ impl Subject for Probe {
         &self.toy.shards
     }
 
-    fn open(&self, shard: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), String> {
+    fn open(&self, shard: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), Refusal> {
         let since =
             [Timestamp::MIN, minute(0), minute(20), minute(21), minute(40), minute(99), Timestamp::MAX];
         let answers = since.map(|at| opening.log.first_since(0, 0, at)).to_vec();
@@ -98,7 +98,7 @@ impl Subject for Elsewhere {
         SHARDS.get_or_init(|| Toy::single(1).shards)
     }
 
-    fn open(&self, _: usize, _: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), String> {
+    fn open(&self, _: usize, _: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), Refusal> {
         struct Deaf;
         impl Worker for Deaf {
             fn feed(

@@ -45,6 +45,8 @@ pub struct Held {
     pub shard: usize,
     /// Of which generation of that shard.
     pub generation: u32,
+    /// The same when the task that wrote it was opened.
+    pub opened: u32,
     /// When the region gave it.
     pub given: Timestamp,
     /// When it was taken.
@@ -195,7 +197,7 @@ fn heard(
     for (index, report) in run.recoveries.iter().enumerate() {
         events.push((report.at, Event::Opened(index)));
         let level = report.actual.map(|taken| report.at.plus(taken));
-        events.extend(level.map(|at| (at, Event::Level(report.shard, report.generation))));
+        events.extend(level.map(|at| (at, Event::Level(report.task, report.generation))));
     }
     events.extend(run.deliveries.iter().enumerate().map(|(index, d)| (d.at, Event::Given(index))));
     events.extend(run.failures.iter().map(|failed| (failed.at, Event::Failed(failed.shard))));
@@ -220,17 +222,17 @@ impl Consumer<'_> {
             Event::Gone => {
                 known.gone = true;
                 // It has caught up when every part was opened again and has.
-                known.catching = (0..self.owns.len()).map(|shard| (shard, u32::MAX)).collect();
+                known.catching = known.run.recoveries.iter().map(|report| (report.task, u32::MAX)).collect();
             }
             Event::Opened(index) => {
                 let report = &known.run.recoveries[index];
                 known.failed.remove(&report.shard);
-                known.catching.insert(report.shard, report.generation);
+                known.catching.insert(report.task, report.generation);
                 known.gaps.extend(report.answer.gaps.iter().map(|&gap| (report.shard, gap)));
             }
-            Event::Level(shard, generation) => {
-                if known.catching.get(&shard) == Some(&generation) {
-                    known.catching.remove(&shard);
+            Event::Level(task, generation) => {
+                if known.catching.get(&task) == Some(&generation) {
+                    known.catching.remove(&task);
                 }
             }
             Event::Failed(shard) => {
@@ -311,8 +313,8 @@ impl Consumer<'_> {
     fn take(&mut self, region: usize, index: usize, at_switch: bool) {
         let known = &self.regions[region];
         let delivery = &known.run.deliveries[index];
-        let (shard, generation) = (delivery.shard, delivery.generation);
-        if known.wrong.iter().any(|&(s, from, until)| s == shard && (from..until).contains(&generation)) {
+        let (shard, generation, opened) = (delivery.shard, delivery.generation, delivery.opened);
+        if known.wrong.iter().any(|&(s, from, until)| s == shard && (from..until).contains(&opened)) {
             return;
         }
         let blind = at_switch && self.plant == Some(RegionPlant::FailoverNoDedupe);
@@ -324,7 +326,7 @@ impl Consumer<'_> {
             }
             *mark = row.timestamp;
             let (given, taken) = (delivery.at, self.now);
-            self.done.rows.push(Held { row: row.clone(), region, shard, generation, given, taken });
+            self.done.rows.push(Held { row: row.clone(), region, shard, generation, opened, given, taken });
         }
     }
 
@@ -333,7 +335,7 @@ impl Consumer<'_> {
         let wrong = self.regions[region].wrong.clone();
         let is_wrong = |held: &Held| {
             let of = |&(shard, from, until): &(usize, u32, u32)| {
-                shard == held.shard && (from..until).contains(&held.generation)
+                shard == held.shard && (from..until).contains(&held.opened)
             };
             held.region == region && wrong.iter().any(of)
         };

@@ -201,7 +201,7 @@ pub fn horizon(run: &Run) -> Timestamp {
     ended.map_or(Timestamp::MAX, |step| step.at)
 }
 
-/// Generations of each shard of a region that ran the `number`th version change of that region, from 0: shard,
+/// Generations of each shard of a region, counted by openings of the task that writes, that ran the `number`th version change of that region, from 0: shard,
 /// first generation, one past the last.
 #[must_use]
 pub fn generations(run: &Run, number: usize) -> Vec<(usize, u32, u32)> {
@@ -210,7 +210,8 @@ pub fn generations(run: &Run, number: usize) -> Vec<(usize, u32, u32)> {
     shards.dedup();
     let of = |shard: usize| {
         let upgraded = |report: &&crate::outcome::RecoveryReport| {
-            report.shard == shard && matches!(report.why, rewindow_query::Why::AfterUpgrade { .. })
+            let upgraded = matches!(report.why, rewindow_query::Why::AfterUpgrade { .. });
+            report.shard == shard && report.role.writes() && upgraded
         };
         let mut openings = run.recoveries.iter().filter(upgraded).skip(number);
         let first = openings.next()?;

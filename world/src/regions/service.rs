@@ -162,15 +162,16 @@ fn reachable(case: &RegionsCase, region: usize, at: Timestamp) -> Timestamp {
 /// part never was that is not gone for good.
 pub(super) fn opened(run: &Run, number: usize) -> Option<Timestamp> {
     let openings = |step: &&crate::outcome::Step| matches!(step.what, What::Opened(_));
-    let parts: BTreeSet<usize> = run.trace.iter().filter(openings).filter_map(|step| step.shard).collect();
+    let task = |step: &crate::outcome::Step| Some((step.shard?, step.task));
+    let parts: BTreeSet<_> = run.trace.iter().filter(openings).filter_map(task).collect();
     let mut last = None;
     for part in parts {
         let upgraded = |step: &&crate::outcome::Step| {
-            step.shard == Some(part) && matches!(step.what, What::Opened(Why::AfterUpgrade { .. }))
+            task(step) == Some(part) && matches!(step.what, What::Opened(Why::AfterUpgrade { .. }))
         };
         match run.trace.iter().filter(upgraded).nth(number) {
             Some(step) => last = last.max(Some(step.at)),
-            None if is_gone(run, part) => {}
+            None if is_gone(run, part.0) => {}
             None => return None,
         }
     }
@@ -211,14 +212,18 @@ pub fn signals(
     let is_new = |shard: usize, generation: u32| {
         new.iter().any(|&(s, from, until)| s == shard && (from..until).contains(&generation))
     };
-    let new_rows = first_seen(own, |delivery| is_new(delivery.shard, delivery.generation));
+    let new_rows = first_seen(own, |delivery| is_new(delivery.shard, delivery.opened));
     let all_rows = first_seen(own, |_| true);
     let mut alarms: Vec<(Timestamp, Alarm)> = Vec::new();
     let failed = own.failures.iter().filter(|f| is_new(f.shard, f.generation)).map(|f| f.at);
     let panicked = own.panicked.iter().filter(|p| is_new(p.shard, p.generation)).map(|p| p.at);
     alarms.extend(failed.chain(panicked).map(|at| (at, Alarm::Failed)));
-    let again =
-        own.recoveries.iter().filter(|r| is_new(r.shard, r.generation) && is_new(r.shard, r.generation - 1));
+    let again = own.recoveries.iter().filter(|r| {
+        // Not the opening that brought the new version.
+        r.role.writes()
+            && is_new(r.shard, r.generation)
+            && !new.iter().any(|n| (n.0, n.1) == (r.shard, r.generation))
+    });
     let again: BTreeSet<Timestamp> = again.map(|report| report.at).collect();
     alarms.extend(again.iter().nth(RESTARTS_MAX).map(|&at| (at, Alarm::Restarts)));
     let mut evidence = match partner {

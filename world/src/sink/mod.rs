@@ -144,5 +144,5 @@ impl Index<usize> for Sinks {
 
 /// A row of a delivery as a consumer sees it.
 fn visible(delivery: &Delivery, row: &Row) -> Visible {
-    Visible { at: delivery.at, shard: delivery.shard, generation: delivery.generation, row: row.clone() }
+    Visible { at: delivery.at, shard: delivery.shard, generation: delivery.opened, row: row.clone() }
 }

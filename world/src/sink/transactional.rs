@@ -24,7 +24,7 @@ impl Transactional {
 impl Sink for Transactional {
     fn write(&mut self, delivery: &Delivery, stage: Option<&Stage>, frontier: Timestamp) -> u64 {
         let Some(stage) = stage else { return 0 };
-        self.ledgers[delivery.shard].stage(delivery.generation.into(), stage, frontier);
+        self.ledgers[delivery.shard].stage(delivery.opened.into(), stage, frontier);
         0
     }
 

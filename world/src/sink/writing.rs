@@ -15,6 +15,7 @@ use rewindow_engine::commit::Writer;
 use rewindow_query::{Span, Timestamp};
 
 use crate::case::SinkKind;
+use crate::nodes::Part;
 use crate::outcome::{Delivery, What};
 use crate::queue::Event;
 use crate::reached;
@@ -47,6 +48,21 @@ impl World<'_> {
         }
     }
 
+    /// Shards whose input has ended, and that do not begin again, will write no more.
+    pub(crate) fn end_all(&mut self) {
+        for shard in 0..self.shards.len() {
+            let ended = self.writer_of(shard).is_some_and(|writer| writer.finished);
+            if ended && self.shards[shard].restart.is_none() {
+                self.end_writes(shard);
+            }
+        }
+    }
+
+    /// The task of a shard that writes.
+    fn writer_of(&self, shard: usize) -> Option<&Part> {
+        self.shards[shard].tasks.iter().map(|&task| &self.parts[task]).find(|part| part.spec.role.writes())
+    }
+
     /// A shard will write no more.
     pub(crate) fn end_writes(&mut self, shard: usize) {
         if let Some(writer) = self.sink.lines[shard].writer.as_mut() {
@@ -57,7 +73,7 @@ impl World<'_> {
 
     /// The memory of a shard's writer is lost; one that failed for good writes what is left.
     pub(crate) fn drop_writes(&mut self, shard: usize) {
-        if self.parts[shard].dead || !self.sink.waits(shard) {
+        if self.shards[shard].dead || !self.sink.waits(shard) {
             return;
         }
         self.sink.lines[shard].waiting.clear();
@@ -96,7 +112,7 @@ impl World<'_> {
 
     fn submit_commit(&mut self, shard: usize, numbers: Vec<u64>, successor: bool) {
         if !numbers.is_empty() {
-            let by = self.parts[shard].generation();
+            let by = self.writer_of(shard).map_or(0, |writer| writer.generation);
             self.submit(shard, Job::Commit { by, numbers, successor });
         }
     }
@@ -126,7 +142,7 @@ impl World<'_> {
                 self.sink.acks_to_lose -= 1;
                 let again = Waiting { job: first.job.clone(), done: true };
                 self.apply(shard, first);
-                self.step(None, Some(shard), || What::AckLost);
+                self.sink_step(shard, || What::AckLost);
                 self.sink.lines[shard].waiting.push_front(again);
                 self.rest(shard, self.now.plus(WRITE_AGAIN_AFTER));
                 return;
@@ -134,8 +150,9 @@ impl World<'_> {
             self.apply(shard, first);
         }
         // What was put off can be saved now.
-        if before && self.parts[shard].dirty {
-            self.ask_to_save(self.parts[shard].node);
+        let dirty = self.writer_of(shard).filter(|writer| writer.dirty).map(|writer| writer.node);
+        if let Some(node) = dirty.filter(|_| before) {
+            self.ask_to_save(node);
         }
     }
 
@@ -147,7 +164,7 @@ impl World<'_> {
             self.queue.push(until, Event::Retry(shard));
             if self.now < self.sink.away_until {
                 self.reach(reached::SINK_AWAY);
-                self.step(None, Some(shard), || What::Waits { until });
+                self.sink_step(shard, || What::Waits { until });
             }
         }
     }
@@ -171,7 +188,7 @@ impl World<'_> {
                     SinkKind::Upsert => self.reach_times(reached::REPLACED, known),
                     SinkKind::Unique if known > 0 => {
                         self.reach_times(reached::KEY_SKIPPED, known);
-                        self.step(None, Some(shard), || What::Skipped(known));
+                        self.sink_step(shard, || What::Skipped(known));
                     }
                     _ => {}
                 }
@@ -188,14 +205,14 @@ impl World<'_> {
                     self.reach_times(reached::COMMITTED, (rows > 0).into());
                     self.reach_times(reached::COMMITTED_LATE, (rows > 0 && successor).into());
                     let number = transaction.number;
-                    self.step(None, Some(shard), || What::Committed { number, rows });
+                    self.sink_step(shard, || What::Committed { number, rows });
                 }
             }
             Job::Abort { by, numbers } => {
                 let rows = self.sink.sink.abort(shard, by, &numbers);
                 if rows > 0 {
                     self.reach(reached::ABORTED);
-                    self.step(None, Some(shard), || What::Aborted(rows));
+                    self.sink_step(shard, || What::Aborted(rows));
                 }
             }
         }
@@ -209,8 +226,9 @@ impl World<'_> {
             self.reach(reached::WRITTEN_AGAIN);
             self.run.written_again.push(self.run.deliveries.len());
         }
-        let node = Some(delivery.node as usize);
-        self.step(node, Some(delivery.shard), || What::Delivered(delivery.rows.clone()));
+        let mut writer = self.shards[delivery.shard].tasks.iter().copied();
+        let writer = writer.rfind(|&task| self.parts[task].spec.role.writes());
+        self.step(writer, || What::Delivered(delivery.rows.clone()));
         self.run.deliveries.push(delivery);
     }
 }

@@ -17,7 +17,7 @@ use rewindow_query::{
 use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind, SinkKind};
 use rewindow_world::language::Language;
 use rewindow_world::outcome::Run;
-use rewindow_world::subject::{Opening, Subject, Worker};
+use rewindow_world::subject::{Opening, Refusal, Subject, Worker};
 
 pub const HOUR: Span = Span::hours(1);
 
@@ -79,9 +79,9 @@ impl Subject for Toy {
         &self.shards
     }
 
-    fn open(&self, shard: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), String> {
+    fn open(&self, shard: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), Refusal> {
         if self.bug == Bug::Refuses && opening.why == Why::AfterKill {
-            return Err("not after a kill".to_owned());
+            return Err("not after a kill".to_owned().into());
         }
         let usable = match opening.why {
             Why::Fresh => false,
@@ -260,6 +260,8 @@ pub fn case(partitions: u32, events: &[(u32, i64)], faults: Vec<(i64, FaultKind)
         ordering: Ordering { late: Span::ZERO, out_of_order: Span::ZERO, policy: Policy::Adjust },
         deployment: Deployment {
             nodes: 2,
+            keyed: 0,
+            link_delay: Span::ZERO,
             checkpoint_interval: Span::minutes(10),
             poll_interval: Span::minutes(1),
             batch: 3,
@@ -270,6 +272,7 @@ pub fn case(partitions: u32, events: &[(u32, i64)], faults: Vec<(i64, FaultKind)
         },
         history: Arc::new(History::of(events.iter().enumerate().map(entry).collect())),
         faults: faults.into_iter().map(|(at, kind)| Fault { at: minute(at), kind }).collect(),
+        turns: Vec::new(),
     }
 }
 
