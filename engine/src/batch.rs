@@ -112,13 +112,15 @@ impl Slice {
 pub struct Context {
     /// The earliest failure so far.
     pub failure: Option<Failure>,
+    /// When the operator that steps now failed, if it did: it has ended there.
+    pub met: Option<Timestamp>,
     /// What fails before it is no failure of the job.
     pub from: Timestamp,
 }
 
 impl Default for Context {
     fn default() -> Context {
-        Context { failure: None, from: Timestamp::MIN }
+        Context { failure: None, met: None, from: Timestamp::MIN }
     }
 }
 
@@ -135,6 +137,7 @@ impl Context {
 
     /// Notes a failure; the earliest is kept.
     pub fn fail(&mut self, at: Timestamp, message: impl Into<String>) {
+        self.met = Some(self.met.map_or(at, |known| known.min(at)));
         if self.failure.as_ref().is_none_or(|known| at < known.at) {
             self.failure = Some(Failure { at, message: message.into() });
         }

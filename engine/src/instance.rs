@@ -67,6 +67,8 @@ pub(crate) struct Stage {
     pub(crate) work: Work,
     /// Everything stamped before it has been emitted.
     pub(crate) until: Timestamp,
+    /// Where a failure ended it, or what it takes row by row.
+    ended: Option<Timestamp>,
 }
 
 pub(crate) enum Work {
@@ -104,6 +106,7 @@ impl Instance {
             widths: Vec::new(),
             work: Work::Fed(channel.reader, Vec::new()),
             until: Timestamp::MIN,
+            ended: None,
         });
         let stage = |&id: &NodeId| {
             let node = &plan.nodes[id];
@@ -123,6 +126,7 @@ impl Instance {
                 widths: node.inputs.iter().map(spared).collect(),
                 work,
                 until: Timestamp::MIN,
+                ended: None,
             }
         };
         let stages = given.chain(nodes.iter().map(stage)).collect();
@@ -253,6 +257,22 @@ impl Instance {
         given.expect("a channel is fed").push(rows);
     }
 
+    /// Where a failure ended what an operator takes row by row; what it makes of it ends there, too.
+    fn ended_before(&self, place: usize) -> Option<Timestamp> {
+        let stage = &self.stages[place];
+        let by_row = matches!(
+            self.plan.nodes[stage.node].op,
+            Op::Filter(_) | Op::Project(_) | Op::Apply(_) | Op::ReferenceJoin(_)
+        );
+        let inputs = stage.inputs.iter().filter(|_| by_row);
+        inputs.filter_map(|&input| self.stages[input].ended).min()
+    }
+
+    /// Where a failure ended a node that gives rows to other parts.
+    pub(crate) fn ended(&self, node: NodeId) -> Option<Timestamp> {
+        self.stages.iter().filter(|stage| stage.node == node).find_map(|stage| stage.ended)
+    }
+
     /// A failure met in front of this part.
     pub(crate) fn note(&mut self, failure: &Failure) {
         if self.failure.as_ref().is_none_or(|known| failure.at < known.at) {
@@ -301,12 +321,16 @@ impl Instance {
     /// Every node takes one step; the rows of the outputs are given.
     pub(crate) fn step(&mut self, until: Timestamp, dropped: Vec<Dropped>) -> Produced {
         self.frontier = until;
-        let mut context = Context { failure: self.failure.take(), from: self.output_from };
+        let mut context = Context { failure: self.failure.take(), met: None, from: self.output_from };
         let mut slices: Vec<Slice> = Vec::with_capacity(self.stages.len());
-        for stage in &mut self.stages {
+        for place in 0..self.stages.len() {
+            context.met = None;
+            let before = self.ended_before(place);
+            let stage = &mut self.stages[place];
             let slice = stage.step(until, &slices, &mut context);
             assert!(slice.until >= stage.until, "a frontier does not go back");
             stage.until = slice.until;
+            stage.ended = [stage.ended, context.met, before].into_iter().flatten().min();
             slices.push(slice);
         }
         self.failure = context.failure;

@@ -36,6 +36,9 @@ pub struct Packet {
     pub until: Timestamp,
     /// The earliest failure met so far in front of the link.
     pub failure: Option<Failure>,
+    /// For each stream on the link, where a failure ended the operator that gives it: in all tasks that share it, it gives
+    /// nothing more from there on (choice C-FAIL).
+    pub ended: Vec<Option<Timestamp>>,
 }
 
 impl Packet {
@@ -75,6 +78,8 @@ pub(crate) struct Inbox {
     pub until: Timestamp,
     /// The earliest failure in front of the link.
     pub failure: Option<Failure>,
+    /// Where failures ended its streams.
+    pub ended: Vec<Option<Timestamp>>,
     /// The newest incarnation of the sender that was heard.
     sender: u64,
     /// Rows taken and not released: the last ones in front of `next`.
@@ -91,6 +96,7 @@ impl Inbox {
             next: 0,
             until: Timestamp::MIN,
             failure: None,
+            ended: Vec::new(),
             sender: 0,
             waiting: VecDeque::new(),
             released: i64::MIN,
@@ -128,6 +134,7 @@ impl Inbox {
         {
             self.failure = Some(failure.clone());
         }
+        end(&mut self.ended, &packet.ended);
         Taken::New
     }
 
@@ -186,6 +193,7 @@ impl Inbox {
         writer.u64(self.next);
         writer.timestamp(self.until);
         save_failure(self.failure.as_ref(), writer);
+        save_ended(&self.ended, writer);
         writer.u64(self.sender);
         save_rows(&self.rows(), writer);
     }
@@ -195,6 +203,7 @@ impl Inbox {
         self.next = reader.u64()?;
         self.until = reader.timestamp()?;
         self.failure = load_failure(reader)?;
+        self.ended = load_ended(reader)?;
         self.sender = reader.u64()?;
         self.released = released.0;
         let rows = load_rows(self.width, released, reader)?;
@@ -222,6 +231,7 @@ pub(crate) struct Outbox {
     pub held: Range<u64>,
     until: Timestamp,
     failure: Option<Failure>,
+    ended: Vec<Option<Timestamp>>,
     /// What was last sent: number of the next row, `until`, instant of the failure.
     sent: (u64, Timestamp, Option<Timestamp>),
     plants: Plants,
@@ -235,13 +245,20 @@ impl Outbox {
             held: 0..0,
             until: Timestamp::MIN,
             failure: None,
+            ended: Vec::new(),
             sent: (0, Timestamp::MIN, None),
             plants,
         }
     }
 
     /// Appends rows, stamped at or after the last `until` and before this one.
-    pub(crate) fn push(&mut self, rows: Batch, until: Timestamp, failure: Option<&Failure>) {
+    pub(crate) fn push(
+        &mut self,
+        rows: Batch,
+        until: Timestamp,
+        failure: Option<&Failure>,
+        ended: &[Option<Timestamp>],
+    ) {
         assert!(until >= self.until, "a link does not go back");
         if let (Some(first), Some(last)) = (rows.timestamps.first(), rows.timestamps.last()) {
             assert!(
@@ -253,6 +270,7 @@ impl Outbox {
         }
         self.until = until;
         self.failure = failure.cloned();
+        end(&mut self.ended, ended);
     }
 
     /// What is new since the last call.
@@ -288,7 +306,8 @@ impl Outbox {
             (skipped < batch.len()).then(|| batch.slice(skipped..batch.len()))
         });
         let rows = joined(parts);
-        Packet { epoch, sender, first, rows, until: self.until, failure: self.failure.clone() }
+        let (failure, ended) = (self.failure.clone(), self.ended.clone());
+        Packet { epoch, sender, first, rows, until: self.until, failure, ended }
     }
 
     /// Forgets the rows in front of a number.
@@ -307,6 +326,7 @@ impl Outbox {
         writer.u64(self.held.end);
         writer.timestamp(self.until);
         save_failure(self.failure.as_ref(), writer);
+        save_ended(&self.ended, writer);
         save_rows(&joined(self.history.iter().cloned()), writer);
     }
 
@@ -316,6 +336,7 @@ impl Outbox {
         let end = reader.u64()?;
         self.until = reader.timestamp()?;
         self.failure = load_failure(reader)?;
+        self.ended = load_ended(reader)?;
         let rows = load_rows(self.width, Timestamp::MIN, reader)?;
         if rows.timestamps.last().is_some_and(|&last| last >= self.until.0) {
             return Err(reader.corrupt("rows that were sent"));
@@ -334,6 +355,27 @@ impl Outbox {
     pub(crate) fn explain(&self) -> String {
         format!("next {}, until {}, held from {}", self.held.end, self.until, self.held.start)
     }
+}
+
+/// The earliest ends of each stream.
+fn end(known: &mut Vec<Option<Timestamp>>, told: &[Option<Timestamp>]) {
+    known.resize(known.len().max(told.len()), None);
+    for (known, &told) in known.iter_mut().zip(told) {
+        *known = [*known, told].into_iter().flatten().min();
+    }
+}
+
+fn save_ended(ended: &[Option<Timestamp>], writer: &mut Writer) {
+    writer.len(ended.len());
+    for end in ended {
+        writer.u8(u8::from(end.is_some()));
+        end.iter().for_each(|&at| writer.timestamp(at));
+    }
+}
+
+fn load_ended(reader: &mut Reader<'_>) -> Result<Vec<Option<Timestamp>>, Corrupt> {
+    let len = reader.len(1)?;
+    (0..len).map(|_| Ok(if reader.bool()? { Some(reader.timestamp()?) } else { None })).collect()
 }
 
 fn joined(batches: impl Iterator<Item = Batch>) -> Batch {

@@ -334,7 +334,14 @@ impl Task {
                 parts[place.expect("what comes over a link is fed")].push(rows);
             }
         }
-        for (channel, parts) in self.fed.iter().zip(parts) {
+        for (channel, mut parts) in self.fed.iter().zip(parts) {
+            if let Some(end) = self.ended(channel) {
+                let early = |rows: Batch| {
+                    let len = rows.timestamps.partition_point(|&at| at < end.0);
+                    rows.truncated(len)
+                };
+                parts = parts.into_iter().map(early).collect();
+            }
             let keys = if by_arrival { 0 } else { keys_of(&self.instance.plan, channel.node) };
             let rows = merge(parts, keys);
             if !rows.is_empty() {
@@ -344,6 +351,15 @@ impl Task {
         let produced = self.instance.step(until, Vec::new());
         self.send();
         produced
+    }
+
+    /// Where a failure in any of the tasks that give a stream ended the operator that gives it.
+    fn ended(&self, channel: &Channel) -> Option<Timestamp> {
+        let of_link = |(wire, inbox): &(Wire, Inbox)| {
+            let place = wire.channels.iter().position(|other| other == channel)?;
+            inbox.ended.get(place).copied().flatten()
+        };
+        self.inboxes.iter().filter_map(of_link).min()
     }
 
     /// Puts what the last steps gave, and how far they came, into the outboxes.
@@ -380,7 +396,9 @@ impl Task {
                 let its: Vec<u32> = (0..rows.len() as u32).filter(is_its).collect();
                 streams.push(if its.len() == rows.len() { rows.clone() } else { rows.gather(&its) });
             }
-            outbox.push(pack(streams, wire_width(&wire.widths)), until, failure);
+            let ended = |channel: &Channel| self.instance.ended(channel.node);
+            let ended: Vec<Option<Timestamp>> = wire.channels.iter().map(ended).collect();
+            outbox.push(pack(streams, wire_width(&wire.widths)), until, failure, &ended);
         }
     }
 
