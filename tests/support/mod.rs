@@ -5,6 +5,8 @@
 
 #![allow(dead_code, reason = "each suite uses its part")]
 
+pub(crate) mod queries;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
