@@ -49,6 +49,11 @@ impl World<'_> {
                 self.reach_times(reached::SKIPPED_CHECKPOINT, skipped);
                 (incarnation, checkpoint, begin)
             }
+            // Nothing is newer than an epoch that has just begun: to begin once more would never end.
+            Ok(Granted::Again) if renewed.is_some() => {
+                return self
+                    .refuse(task, "the coordinator refuses the epoch that it has just begun".to_owned());
+            }
             Ok(Granted::Again) => return self.renew_over(task, known, cause),
             Err(reason) => return self.refuse(task, reason),
         };
