@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each suite uses its part")]
 
+pub(crate) mod narrator;
 pub(crate) mod queries;
 
 use std::collections::BTreeMap;
