@@ -21,6 +21,7 @@ pub mod plan_page;
 pub mod pool;
 pub mod regions;
 pub mod report;
+pub mod runtime;
 pub mod shrink;
 pub mod simulate;
 pub mod text;

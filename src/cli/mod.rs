@@ -13,6 +13,7 @@ mod run;
 mod screen;
 mod subject;
 mod test;
+mod threads;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;

@@ -11,6 +11,7 @@ use clap::Args;
 use rewindow::errors::Problem;
 use rewindow::job::bare::{self, Bare, Named};
 use rewindow::job::{self, Job, Log, Query, Source};
+use rewindow::runtime::Work;
 use rewindow::text::{WIDTH, count, number, wrap};
 use rewindow_engine::instance::Produced;
 use rewindow_engine::{References, Setup};
@@ -19,7 +20,7 @@ use rewindow_query::{Dropped, Entry, Failure, Ordering, Plan, Row, Shard, Timest
 use rewindow_world::language::Language;
 use serde_json::{Map, Value as Json};
 
-use super::{Exit, screen};
+use super::{Exit, screen, threads};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -40,6 +41,8 @@ pub(super) struct Arguments {
     /// Only the rows of this output
     #[arg(long)]
     output: Option<String>,
+    #[command(flatten)]
+    threads: threads::Threads,
 }
 
 /// What is run: a job, or a query over files.
@@ -73,6 +76,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
     };
     screen::remarks(&job.log.remarks);
     check_places(&job)?;
+    if arguments.threads.asked() {
+        return in_threads(&job, arguments, only);
+    }
     let Ran { mut rows, dropped, failure, .. } = play(&job)?;
     if let Some(failure) = &failure {
         rows.retain(|row| row.timestamp < failure.at);
@@ -86,12 +92,33 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Problem> {
             .and_then(|mut f| f.write_all(text.as_bytes()))
             .map_err(|e| Problem::new("output", format!("the rows cannot be written: {e}")).in_file(path))?,
     }
-    say_dropped(&job, &dropped);
-    super::note(&format!(
-        "{} from {}",
-        count(rows.len() as u64, "row"),
-        count(job.log.history.entries.len() as u64, "entry")
-    ));
+    end(&job, rows.len() as u64, &dropped, failure)
+}
+
+/// The same in threads: rows are written as they become certain, in the same order.
+fn in_threads(job: &Material, arguments: &Arguments, only: Option<usize>) -> Result<Exit, Problem> {
+    let plan = &job.query.plan;
+    let entries = threads::in_order(&job.log.history.entries);
+    let work = Work {
+        plan: Arc::new(plan.clone()),
+        partitions: &job.partitions,
+        ordering: job.ordering,
+        references: Arc::new(References::new(&job.log.history.references)),
+        entries: &entries,
+        read: &|entry| job.language.read(entry),
+        line: &|row| only.is_none_or(|output| row.output == output).then(|| line(plan, row, only.is_none())),
+    };
+    let name = format!("{}\n{:?}\n{only:?}", job.query.text, job.language);
+    let ran = arguments.threads.run(&work, &name, arguments.out.as_deref())?;
+    threads::say_resumed(&ran);
+    end(job, ran.rows, &ran.dropped, ran.failure)
+}
+
+/// Says what became of the run.
+fn end(job: &Material, rows: u64, dropped: &[Dropped], failure: Option<Failure>) -> Result<Exit, Problem> {
+    say_dropped(job, dropped);
+    let entries = job.log.history.entries.len() as u64;
+    super::note(&format!("{} from {}", count(rows, "row"), count(entries, "entry")));
     match failure {
         None => Ok(Exit::Held),
         Some(failure) => {
@@ -203,8 +230,7 @@ fn bytes(value: &Value) -> usize {
 /// Feeds every shard its entries in order of arrival, as a job that nothing happens to.
 fn play(job: &Material) -> Result<Ran, Problem> {
     let plan = Arc::new(job.query.plan.clone());
-    let mut entries: Vec<&Entry> = job.log.history.entries.iter().collect();
-    entries.sort_by_key(|e| (e.arrival, e.input, e.partition, e.offset));
+    let entries = threads::in_order(&job.log.history.entries);
     let mut ran = Ran { rows: Vec::new(), dropped: Vec::new(), failure: None, bytes: 0 };
     let references = Arc::new(References::new(&job.log.history.references));
     for shard in plan.shards(&job.partitions) {
