@@ -1,7 +1,8 @@
-//! Every interleaving of the exchange that campaigns run on, and broken twins that must be caught.
+//! Every interleaving of the exchange that campaigns run on and of what the threads of a run share, and broken twins
+//! that must be caught.
 //!
-//! The text under test is the shipped `src/pool/exchange.rs`, compiled against loom's locks. The twins are
-//! that text with one piece replaced (`build.rs`). What no other suite would catch: a wake-up lost, or a
+//! The text under test is the shipped `src/pool/exchange.rs` and `src/runtime/shared.rs`, compiled against loom's locks.
+//! The twins are that text with one piece replaced (`build.rs`). What no other suite would catch: a wake-up lost, or a
 //! lock let go too early, in one schedule out of thousands.
 //!
 //! `cargo run` walks the shipped text, then starts itself once for each twin (loom aborts the process when
@@ -18,6 +19,10 @@ mod sync {
 
 #[path = "../../../src/pool/exchange.rs"]
 mod exchange;
+
+mod runtime;
+#[path = "../../../src/runtime/shared.rs"]
+mod shared;
 
 /// The claim, on an exchange of the given module: each index is worked on at most once and never further
 /// ahead than the window, results arrive in order and complete up to the stop, and nobody waits for ever
@@ -85,16 +90,23 @@ fn shipped() {
 }
 
 macro_rules! twins {
-    ($($name:ident),*) => {
+    ($($name:ident),*; $($of_runtime:ident),*) => {
         $( mod $name {
             include!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".rs"));
         } )*
-        const TWINS: &[&str] = &[$(stringify!($name)),*];
+        $(
+            #[allow(unused)]
+            mod $of_runtime {
+                include!(concat!(env!("OUT_DIR"), "/", stringify!($of_runtime), ".rs"));
+            }
+        )*
+        const TWINS: &[&str] = &[$(stringify!($name),)* $(stringify!($of_runtime)),*];
         fn twin(name: &str) {
             match name {
                 $( stringify!($name) => for (n, window, stop_at) in [(3, 1, NO_STOP), (3, 2, NO_STOP), (3, 2, 0)] {
                     walk!($name::Exchange<u64>, 2, Some(2), n, window, stop_at);
                 } )*
+                $( stringify!($of_runtime) => runtime::walks!($of_runtime, 2), )*
                 _ => println!("no twin of this name; there are {TWINS:?}"),
             }
         }
@@ -107,7 +119,20 @@ twins!(
     end_wakes_nobody,
     window_not_kept,
     result_in_the_wrong_place,
-    index_moved_outside_the_lock
+    index_moved_outside_the_lock;
+    change_not_counted,
+    change_wakes_nobody,
+    post_tells_nobody,
+    take_tells_nobody,
+    close_tells_nobody,
+    read_tells_nobody,
+    room_not_kept,
+    close_hides_what_was_posted,
+    looks_after_the_round,
+    waits_without_looking,
+    stop_wakes_nobody,
+    stopped_waits_on,
+    lock_let_go_in_front_of_the_write
 );
 
 fn main() -> ExitCode {
@@ -116,6 +141,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     shipped();
+    runtime::walks!(shared, 3);
     let myself = std::env::current_exe().expect("a running program has a path");
     let mut all_caught = true;
     for name in TWINS {
