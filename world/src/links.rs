@@ -181,7 +181,8 @@ impl World<'_> {
                 self.reach(reached::HISTORY_GONE);
                 self.step(Some(reader), || What::HistoryGone { from, wanted });
                 let cause = Cause { why: rewindow_query::Why::AfterKill, fault: "link history" };
-                self.begin_again(reader, cause);
+                let known = self.usable(reader);
+                self.renew_over(reader, known, cause);
             }
             Err(panic) => self.panicked(from, self.parts[from].generation, panic),
         }

@@ -104,6 +104,9 @@ impl World<'_> {
                 self.begin(task, cause, answer, record, begin.filter(|_| linked));
                 self.relink(task);
             }
+            Ok(Err(Refusal::Overtaken)) if renewed.is_some() => {
+                self.refuse(task, "it was overtaken in the epoch that was begun for it".to_owned());
+            }
             Ok(Err(Refusal::Overtaken)) => self.renew_over(task, known.filter(|_| false), cause),
             Ok(Err(Refusal::Refused(reason))) => self.refuse(task, reason),
             // Not in `begin`: the generation that would have begun here has no report.
@@ -137,7 +140,7 @@ impl World<'_> {
 
     /// The coordinator found nothing to go on from, or the task cannot: the shard begins a new epoch, beginning with
     /// this task. `known` is the whole checkpoint that the world knows of.
-    fn renew_over(&mut self, task: usize, known: Option<Kept>, cause: Cause) {
+    pub(crate) fn renew_over(&mut self, task: usize, known: Option<Kept>, cause: Cause) {
         let passed_over = known.filter(|kept| !self.is_behind(&kept.record)).map(|kept| kept.record);
         self.parts[task].passed_over = passed_over;
         self.begin_again(task, cause);
