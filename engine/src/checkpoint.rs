@@ -101,7 +101,7 @@ impl Instance {
         let mut writer = Writer::default();
         writer.raw(MAGIC);
         writer.u32(FORMAT);
-        writer.u64(self.plan.fingerprint());
+        writer.u64(self.fingerprint);
         save_shard(&self.shard, &mut writer);
         save_ordering(self.ordering, &mut writer);
         writer.timestamp(self.output_from);
@@ -249,10 +249,13 @@ pub(crate) fn checked<'a>(bytes: &'a [u8], magic: &[u8; 4]) -> Result<&'a [u8], 
 pub(crate) fn sum(bytes: &[u8]) -> u64 {
     const PRIME: u64 = 0x0000_0100_0000_01b3;
     let mut sum = 0xcbf2_9ce4_8422_2325 ^ bytes.len() as u64;
-    for chunk in bytes.chunks(8) {
+    let mut add = |word| sum = (sum ^ u64::from_le_bytes(word)).wrapping_mul(PRIME).rotate_left(29);
+    let (words, rest) = bytes.as_chunks::<8>();
+    words.iter().for_each(|&word| add(word));
+    if !rest.is_empty() {
         let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        sum = (sum ^ u64::from_le_bytes(word)).wrapping_mul(PRIME).rotate_left(29);
+        word[..rest.len()].copy_from_slice(rest);
+        add(word);
     }
     sum ^ (sum >> 32)
 }

@@ -78,6 +78,12 @@ impl Writer {
         self.raw(text.as_bytes());
     }
 
+    /// Text as a value, with its type.
+    pub fn text_value(&mut self, text: &str) {
+        self.u8(4);
+        self.text(text);
+    }
+
     /// A value with its type.
     pub fn value(&mut self, value: &Value) {
         match value {
@@ -94,10 +100,7 @@ impl Writer {
                 self.u8(3);
                 self.u64(v.to_bits());
             }
-            Value::Text(v) => {
-                self.u8(4);
-                self.text(v);
-            }
+            Value::Text(v) => self.text_value(v),
             Value::Datetime(v) => {
                 self.u8(5);
                 self.timestamp(*v);

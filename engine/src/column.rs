@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use rewindow_query::{Timestamp, Value};
 
+use crate::codec::Writer;
+
 /// A column of values.
 #[derive(Clone, Debug)]
 pub struct Column {
@@ -80,6 +82,15 @@ impl Column {
             Data::Text(v) => Value::Text(v[row].clone()),
             Data::Datetime(v) => Value::Datetime(Timestamp(v[row])),
             Data::Mixed(v) => v[row].clone(),
+        }
+    }
+
+    /// Appends a value to a checkpoint: [`Column::value`] without a copy of it.
+    pub fn save(&self, row: usize, writer: &mut Writer) {
+        match &self.data {
+            Data::Text(v) if !self.is_null(row) => writer.text_value(&v[row]),
+            Data::Mixed(v) if !self.is_null(row) => writer.value(&v[row]),
+            _ => writer.value(&self.value(row)),
         }
     }
 

@@ -36,6 +36,8 @@ pub struct Produced {
 /// A shard at work.
 pub struct Instance {
     pub(crate) plan: Arc<Plan>,
+    /// The plan's, which takes long to make.
+    pub(crate) fingerprint: u64,
     pub(crate) shard: Shard,
     pub(crate) ordering: Ordering,
     pub(crate) output_from: Timestamp,
@@ -135,6 +137,7 @@ impl Instance {
         let positions = shard.reads.iter().map(|&read| (read, 0)).collect();
         let frontier = Timestamp::MIN;
         Instance {
+            fingerprint: plan.fingerprint(),
             plan,
             shard,
             ordering,

@@ -13,6 +13,7 @@
 //!   partners    | xxxxxxxxx | xxxxxxxxx |              up to the end of minute 1: known only at 2
 //! ```
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -481,9 +482,10 @@ fn merged(pairs: Vec<Pairs>, alone: Pairs) -> Pairs {
     Pairs { left: order.iter().map(|&row| left[row as usize]).collect(), batch: batch.gather(&order) }
 }
 
-fn write_row(writer: &mut Writer, timestamp: i64, values: &[Value]) {
+fn write_row(writer: &mut Writer, timestamp: i64, columns: &[impl Borrow<Column>], row: usize) {
     writer.i64(timestamp);
-    writer.values(values);
+    writer.len(columns.len());
+    columns.iter().for_each(|column| column.borrow().save(row, writer));
 }
 
 fn read_row(reader: &mut Reader<'_>, width: usize) -> Result<(i64, Batch), Corrupt> {
@@ -530,19 +532,19 @@ impl Operator for Join {
             for at in kept {
                 writer.u64(rows.places[at]);
                 writer.u8(u8::from(rows.fates[at] == Fate::Matched && !forgotten));
-                write_row(writer, rows.timestamps[at], &rows.row(at));
+                write_row(writer, rows.timestamps[at], &rows.columns, at);
             }
             let ahead =
                 || self.ahead[side].iter().flat_map(|batch| (0..batch.len()).map(move |row| (batch, row)));
             writer.len(ahead().count());
-            ahead().for_each(|(batch, row)| write_row(writer, batch.timestamps[row], &batch.row(row)));
+            ahead().for_each(|(batch, row)| write_row(writer, batch.timestamps[row], &batch.columns, row));
         }
         let pending =
             || self.pending.iter().flat_map(|pairs| (0..pairs.left.len()).map(move |row| (pairs, row)));
         writer.len(pending().count());
         for (pairs, row) in pending() {
             writer.u64(pairs.left[row]);
-            write_row(writer, pairs.batch.timestamps[row], &pairs.batch.row(row));
+            write_row(writer, pairs.batch.timestamps[row], &pairs.batch.columns, row);
         }
         writer.u8(u8::from(self.failed.is_some()));
         if let Some((at, message)) = &self.failed {

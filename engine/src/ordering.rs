@@ -380,7 +380,7 @@ impl Source {
             writer.len(rows.len());
             for &(place, timestamp) in rows {
                 writer.i64(timestamp);
-                lane.waiting.store.iter().for_each(|column| writer.value(&column.value(place as usize)));
+                lane.waiting.store.iter().for_each(|column| column.save(place as usize, writer));
             }
         }
     }

@@ -46,7 +46,7 @@ pub(super) struct Side {
     pub(super) stamps: Vec<i64>,
     /// Fate of each row.
     pub(super) fates: Vec<Fate>,
-    columns: Vec<Column>,
+    pub(super) columns: Vec<Column>,
     /// Number + 1 of the row before in the chain; 0 for none.
     previous: Vec<u64>,
     /// By slot: number + 1 of the newest linked row.
@@ -144,11 +144,6 @@ impl Side {
     /// Where the rows that are not cut stand.
     pub(super) fn kept(&self) -> std::ops::Range<usize> {
         self.cut..self.places.len()
-    }
-
-    /// All values of a row.
-    pub(super) fn row(&self, at: usize) -> Vec<rewindow_query::Value> {
-        self.columns.iter().map(|column| column.value(at)).collect()
     }
 }
 
