@@ -430,7 +430,7 @@ fn random_schedules_reach_every_state() {
     left.retain(|name| ![reached::FAILED, reached::RESTARTED, reached::MALFORMED].contains(name));
     // Its tasks have no links.
     left.retain(|name| !reached::OF_LINKS.contains(name));
-    for _ in 0..400 {
+    for _ in 0..4_000 {
         let (case, single) = any_case().new_tree(&mut runner).expect("a case").current();
         let subject = if single { Toy::single(3) } else { Toy::parallel(3) };
         let run = try_run(&case, &plan(), &subject, RunOptions { trace: false }).unwrap();
