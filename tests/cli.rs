@@ -596,7 +596,7 @@ fn a_planted_bug_is_found_shrunk_reported_and_replayed() {
     };
     let said = check("one");
     assert_eq!(said.exit, 1, "{}{}", said.out, said.err);
-    assert!(said.out.contains("broken  `counts` leaves out an entry after"), "{}", said.out);
+    assert!(said.out.contains("broken  `counts` loses a row after"), "{}", said.out);
     narrow(&said);
     let fixed = |text: &str| text.replace("one/", "two/");
     assert_eq!(check("two").out, fixed(&said.out), "same seed, same bytes");

@@ -10,7 +10,7 @@
 //!                     update service: batch after batch, looks, stops, rolls back
 //! ```
 //!
-//! [`fan`](fan::fan) makes the logs, `service` decides on upgrades from what it could have seen by then,
+//! `fan` makes the logs, `service` decides on upgrades from what it could have seen by then,
 //! `consumer` reads. Neither knows the right rows. What may be promised is in `docs/regions.md`. Invariant: what
 //! happens up to a moment does not depend on what is decided later.
 
