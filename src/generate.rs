@@ -29,8 +29,9 @@ use crate::choices::Choices;
 
 pub use schedule::schedule;
 
-/// Kinds of faults, as a user names them.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+/// Kinds of faults; in job.toml in words joined by hyphens: `node-kill`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Trouble {
     /// A node dies.
     NodeKill,

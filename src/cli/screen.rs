@@ -17,6 +17,8 @@ use rewindow_world::reached;
 
 /// The sign of a fault that never came alone, so that nothing can be said of it by itself.
 const MIXED: char = '·';
+/// Between a sign and its meaning, so that no line ends there; printed as a blank.
+const TIED: &str = "\u{a0}";
 /// Least width of a column of the table.
 const CELL: usize = 7;
 /// Room for the operator and a short step in front of the columns.
@@ -177,13 +179,15 @@ fn table(truth: &Truth, vary: &Vary, summary: &Summary) -> String {
     let mut levels: Vec<Level> = summary.cells.values().filter(|c| c.alone > 0).map(|c| c.level).collect();
     levels.sort_unstable();
     let mut legend: Vec<String> =
-        levels.iter().map(|level| format!("{} {}", level.sign(), level.name())).collect();
+        levels.iter().map(|level| format!("{}{TIED}{}", level.sign(), level.name())).collect();
     legend.dedup();
     if summary.cells.values().any(|cell| cell.alone == 0) {
-        legend.push(format!("{MIXED} only with other faults"));
+        legend.push(format!("{MIXED}{TIED}only with other faults"));
     }
     if !legend.is_empty() {
-        table.push_str(&text::wrap(&format!("  by itself  {}", legend.join("   ")), WIDTH, 13));
+        table.push_str(
+            &text::wrap(&format!("  by itself  {}", legend.join("   ")), WIDTH, 13).replace(TIED, " "),
+        );
         table.push_str("\n\n");
     }
     table

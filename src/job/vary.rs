@@ -14,56 +14,19 @@ use crate::generate::{Trouble, Vary};
 pub(super) struct VaryFile {
     pub(super) cases: u64,
     /// All kinds of faults, unless named.
-    faults: Option<Vec<TroubleName>>,
+    faults: Option<Vec<Trouble>>,
     faults_max: Option<u64>,
     deployment: Option<bool>,
     retention: Option<bool>,
     slice: Option<usize>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum TroubleName {
-    NodeKill,
-    OsUpgrade,
-    UpgradeState,
-    UpgradeReplay,
-    Restart,
-    Retention,
-    SinkUnavailable,
-    SinkAckLost,
-    Hang,
-    Slow,
-    RollingUpgrade,
-    Rollback,
-    Scale,
-    Checkpoint,
-    Link,
-}
-
 impl VaryFile {
     /// What may vary: everything, unless the table says otherwise.
     pub(super) fn resolve(&self, plan: &Plan, ordering: &Ordering) -> Vary {
-        let trouble = |name: &TroubleName| match name {
-            TroubleName::NodeKill => Trouble::NodeKill,
-            TroubleName::OsUpgrade => Trouble::OsUpgrade,
-            TroubleName::UpgradeState => Trouble::UpgradeState,
-            TroubleName::UpgradeReplay => Trouble::UpgradeReplay,
-            TroubleName::Restart => Trouble::Restart,
-            TroubleName::Retention => Trouble::Retention,
-            TroubleName::SinkUnavailable => Trouble::SinkUnavailable,
-            TroubleName::SinkAckLost => Trouble::SinkAckLost,
-            TroubleName::Hang => Trouble::Hang,
-            TroubleName::Slow => Trouble::Slow,
-            TroubleName::RollingUpgrade => Trouble::RollingUpgrade,
-            TroubleName::Rollback => Trouble::Rollback,
-            TroubleName::Scale => Trouble::Scale,
-            TroubleName::Checkpoint => Trouble::Checkpoint,
-            TroubleName::Link => Trouble::Link,
-        };
         let all = Vary::all(plan, ordering);
         Vary {
-            faults: self.faults.as_ref().map_or(all.faults, |f| f.iter().map(trouble).collect()),
+            faults: self.faults.clone().unwrap_or(all.faults),
             faults_max: self.faults_max.unwrap_or(all.faults_max),
             deployment: self.deployment.unwrap_or(all.deployment),
             retention: self.retention.unwrap_or(all.retention),

@@ -6,7 +6,7 @@
 //!
 //! Invariant: a record is kept of every checkpoint the coordinator may still offer.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::control::{Kept, Publish, Published};
@@ -23,15 +23,13 @@ const KEPT: usize = 2;
 #[derive(Clone)]
 pub(crate) struct Saved {
     pub(crate) kept: Kept,
-    /// Whether it was of the epoch that is still on.
-    current: bool,
     /// Whether its bytes can be had as they were written.
     whole: bool,
     /// The version of the service that wrote it.
     version: u32,
 }
 
-/// The newest checkpoints of each task.
+/// The newest checkpoints of each task, of the epoch that is on.
 pub(crate) struct Saves {
     tasks: Vec<VecDeque<Saved>>,
     /// Something besides the next fault looks at them.
@@ -45,7 +43,7 @@ impl Saves {
 
     /// The newest one, whether it may be used or not.
     pub(crate) fn newest(&self, task: usize) -> Option<&Saved> {
-        self.tasks[task].back().filter(|saved| saved.current)
+        self.tasks[task].back()
     }
 
     /// What was passed over for a task, opened by a node of that version, is not offered again.
@@ -65,9 +63,8 @@ impl World<'_> {
     /// The newest checkpoint of a task that is whole and of its epoch, and that its node's version reads.
     pub(crate) fn usable(&self, task: usize) -> Option<Kept> {
         let version = self.nodes[self.parts[task].node].version;
-        let usable = |saved: &&Saved| saved.current && saved.whole && saved.version <= version;
-        // The coordinator keeps two.
-        self.saves.tasks[task].iter().rev().take(KEPT).find(usable).map(|saved| saved.kept.clone())
+        let usable = |saved: &&Saved| saved.whole && saved.version <= version;
+        self.saves.tasks[task].iter().rev().find(usable).map(|saved| saved.kept.clone())
     }
 
     pub(crate) fn ask_to_save(&mut self, index: usize) {
@@ -166,7 +163,7 @@ impl World<'_> {
             Published::Done { whole } => {
                 let kept = Kept { bytes, record, sealed: publish.sealed };
                 let saves = &mut self.saves.tasks[task];
-                saves.push_back(Saved { kept, current: true, whole, version });
+                saves.push_back(Saved { kept, whole, version });
                 if saves.len() > KEPT {
                     saves.pop_front();
                 }
@@ -183,16 +180,14 @@ impl World<'_> {
                 self.reach(reached::FENCED);
                 self.step(Some(task), || What::Fenced);
             }
-            // The old ones stand; the next save tries again.
+            // The old ones stand; the next save of what was read since has all of it.
             Published::Failed => self.parts[task].dirty = true,
         }
     }
 
     /// Upstream tasks let go of what this one now holds in its checkpoints.
     fn let_go(&mut self, reader: usize) {
-        let upstream: BTreeMap<usize, usize> =
-            self.parts[reader].spec.upstream.iter().map(|&task| (task, reader)).collect();
-        for (task, reader) in upstream {
+        for task in self.parts[reader].spec.upstream.clone() {
             let Some(to) = self.parts[task].spec.downstream.iter().position(|&t| t == reader) else {
                 continue;
             };

@@ -194,7 +194,7 @@ impl World<'_> {
         upstream.iter().position(|&task| task == from).expect("a link has two ends")
     }
 
-    /// How long a packet is on its way, at most, while nothing disturbs it.
+    /// What a node sends is disturbed for so long.
     pub(crate) fn disturb(&mut self, node: usize, during: Span, what: LinkTrouble) {
         self.links.troubles.push(Trouble { node, until: self.now.plus(during), what });
     }

@@ -116,8 +116,6 @@ pub(crate) struct Part {
     pub(crate) generation: u32,
     /// The number of the present opening among all of the task.
     pub(crate) incarnation: u64,
-    /// Output position of the present opening.
-    pub(crate) output_from: Timestamp,
     pub(crate) lanes: Vec<Lane>,
     /// The index of the recovery report, while catching up.
     pub(crate) catching: Option<usize>,
@@ -155,7 +153,6 @@ impl Part {
             worker: None,
             generation: 0,
             incarnation: 0,
-            output_from: Timestamp::MIN,
             lanes: spec.reads.iter().map(lane).collect(),
             catching: None,
             wake: None,

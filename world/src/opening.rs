@@ -88,8 +88,7 @@ impl World<'_> {
                 let part = &mut self.parts[task];
                 part.close();
                 part.worker = Some(worker);
-                (part.output_from, part.incarnation, part.generation) =
-                    (output_from, incarnation, generation);
+                (part.incarnation, part.generation) = (incarnation, generation);
                 let begins = checkpoint.is_none() && begin.is_none();
                 let told = begins.then(|| self.control.began(task, incarnation, &answer.positions));
                 if let Some(Err(reason)) = told {
@@ -107,7 +106,8 @@ impl World<'_> {
             Ok(Err(Refusal::Overtaken)) if renewed.is_some() => {
                 self.refuse(task, "it was overtaken in the epoch that was begun for it".to_owned());
             }
-            Ok(Err(Refusal::Overtaken)) => self.renew_over(task, known.filter(|_| false), cause),
+            // What it would read next is gone: no checkpoint was passed over.
+            Ok(Err(Refusal::Overtaken)) => self.renew_over(task, None, cause),
             Ok(Err(Refusal::Refused(reason))) => self.refuse(task, reason),
             // Not in `begin`: the generation that would have begun here has no report.
             Err(panic) => self.panicked(task, self.shards[shard].opened, panic),
@@ -208,7 +208,7 @@ impl World<'_> {
             }
         }
         (part.wake, part.stint) = (Some(self.now), Some((self.now, 0)));
-        let (node, generation, output_from) = (part.node, part.generation, part.output_from);
+        let (node, generation) = (part.node, part.generation);
         let (shard, passed_over) = (part.spec.shard, part.passed_over.take());
         self.queue.push(self.now, Event::Wake(task));
         self.step(Some(task), || What::Opened(cause.why));
@@ -226,7 +226,7 @@ impl World<'_> {
             generation,
             why: cause.why,
             fault: cause.fault,
-            output_from,
+            output_from: self.shards[shard].output_from,
             checkpoint: checkpoint.or(passed_over),
             begin,
             answer,

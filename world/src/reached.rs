@@ -89,7 +89,7 @@ pub const PACKET_MISSING: &str = "packet with rows missing before it";
 pub const PACKET_STALE: &str = "packet of an epoch that is over";
 /// Rows of a link were sent again to a task that had asked.
 pub const RESENT: &str = "rows asked for again";
-/// Rows of a link were asked for that the sender no longer had: only where something is wrong.
+/// Rows of a link were asked for that the sender no longer had: only where something is wrong, so not among [`ALL`].
 pub const HISTORY_GONE: &str = "link history gone";
 /// A shard of several tasks began a new epoch because no set of checkpoints could be used.
 pub const BEGUN_AGAIN: &str = "began again without state";
