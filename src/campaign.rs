@@ -322,6 +322,21 @@ pub fn required(vary: &Vary) -> Vec<&'static str> {
     if may(Trouble::Retention) {
         states.extend([reached::EXPIRED, reached::GAP]);
     }
+    let each = [
+        (Trouble::SinkUnavailable, reached::SINK_AWAY),
+        (Trouble::SinkAckLost, reached::WRITTEN_AGAIN),
+        (Trouble::Hang, reached::FENCED),
+        (Trouble::Slow, reached::SLOWED),
+        (Trouble::RollingUpgrade, reached::MIXED_VERSIONS),
+        (Trouble::Rollback, reached::ROLLED_BACK),
+        (Trouble::Scale, reached::SCALED),
+        (Trouble::Checkpoint, reached::SKIPPED_CHECKPOINT),
+        // Only a job that is cut into tasks has links.
+        (Trouble::Link, reached::LINK_DISTURBED),
+        (Trouble::Link, reached::PACKET_MISSING),
+        (Trouble::Link, reached::RESENT),
+    ];
+    states.extend(each.into_iter().filter(|&(trouble, _)| may(trouble)).map(|(_, state)| state));
     states
 }
 

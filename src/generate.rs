@@ -127,12 +127,12 @@ pub struct Vary {
 }
 
 impl Vary {
-    /// Everything varies, over the whole history.
+    /// Everything varies, over the whole history. A job that is fully parallel has no links to be disturbed.
     pub fn all(plan: &Plan, ordering: &Ordering) -> Vary {
         let outputs = 0..plan.outputs.len();
         let longest = outputs.map(|output| plan.lookback(output)).max().unwrap_or(Span::ZERO);
         Vary {
-            faults: Trouble::ALL.to_vec(),
+            faults: Trouble::ALL.into_iter().filter(|&t| t != Trouble::Link || !plan.parallel).collect(),
             faults_max: 6,
             deployment: true,
             retention: true,
