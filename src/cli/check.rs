@@ -64,7 +64,7 @@ pub(super) fn check(arguments: &Arguments) -> Result<Exit, Problem> {
     let budget = given.or(Budget::from_environment()?);
     let make = subject::maker(arguments.plant.as_deref())?;
     let job = run::read_job(&arguments.job)?;
-    subject::can_show(arguments.plant.as_deref(), &job.query.plan)?;
+    subject::can_show(arguments.plant.as_deref(), &job.query.plan, job.deployment.sink)?;
     let seed = budget.seed_for(&job.name, job.folder())?;
     screen::remarks(&job.log.remarks);
     let text = arguments.format == Format::Text;

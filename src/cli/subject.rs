@@ -7,7 +7,7 @@ use rewindow::errors::Problem;
 use rewindow::trial::Maker;
 use rewindow_engine::plant::Plant;
 use rewindow_query::Plan;
-use rewindow_world::case::Case;
+use rewindow_world::case::{Case, SinkKind};
 use rewindow_world::engine_subject::EngineSubject;
 use rewindow_world::subject::Subject;
 
@@ -26,17 +26,17 @@ pub(super) fn maker(plant: Option<&str>) -> Result<Box<Maker<'static>>, Problem>
 #[cfg(feature = "plant")]
 fn parse(name: &str) -> Result<Plant, Problem> {
     Plant::parse(name).ok_or_else(|| {
-        let names: Vec<&str> = Plant::all().map(|plant| plant.name()).collect();
+        let names: Vec<&str> = Plant::all().chain(Plant::across()).map(|plant| plant.name()).collect();
         Problem::new("unknown-plant", format!("there is no planted bug `{name}`"))
             .help(format!("one of {}", names.join(", ")))
     })
 }
 
 /// Refuses a bug that does nothing in this job: a search that cannot find it would look like health.
-pub(super) fn can_show(plant: Option<&str>, plan: &Plan) -> Result<(), Problem> {
-    let Some(plant) = plant.and_then(Plant::parse).filter(|plant| !plant.can_show(plan)) else {
-        return Ok(());
-    };
+pub(super) fn can_show(plant: Option<&str>, plan: &Plan, sink: SinkKind) -> Result<(), Problem> {
+    let commits = |plant: &Plant| matches!(plant, Plant::TransactionBySlot | Plant::CommitForgotten);
+    let inert = |plant: &Plant| !plant.can_show(plan) || commits(plant) && sink != SinkKind::Transactional;
+    let Some(plant) = plant.and_then(Plant::parse).filter(inert) else { return Ok(()) };
     let needs = plant.needs().unwrap_or("something else");
     let message = format!("`{}` does nothing in this job: it needs {needs}", plant.name());
     let help = format!("examples/{}/job.toml has {needs}", example(plant));
@@ -65,7 +65,16 @@ fn example(plant: Plant) -> &'static str {
         | Plant::OverRowsLost => "swarms",
         Plant::LeftJoinNullTwice | Plant::LeftJoinMatchForgotten | Plant::JoinSideLost => "flights-landed",
         Plant::LagStateNotSaved => "turnaround",
-        Plant::SubstreamsForgotten | Plant::ReferenceNewest => "carriers",
+        Plant::SubstreamsForgotten
+        | Plant::ReferenceNewest
+        | Plant::TransactionBySlot
+        | Plant::CommitForgotten => "carriers",
+        Plant::LinkHistoryDropped
+        | Plant::LinkNumbersRestart
+        | Plant::LinkDuplicatesTaken
+        | Plant::MergeByArrival
+        | Plant::LinkEpochIgnored
+        | Plant::KeyedRouteChanges => "delays",
         _ => "earthquakes",
     }
 }
@@ -105,16 +114,20 @@ mod tests {
 
     #[test]
     fn a_plant_is_refused_where_it_does_nothing_and_the_help_names_a_job_that_has_what_it_needs() {
-        for plant in Plant::all() {
-            assert_eq!(can_show(Some(plant.name()), &plan_of(example(plant))), Ok(()));
-            let examples = ["carriers", "earthquakes", "flights-landed", "swarms", "turnaround"];
+        let sink = |name| if name == "carriers" { SinkKind::Transactional } else { SinkKind::Append };
+        for plant in Plant::all().chain(Plant::across()) {
+            let shown = example(plant);
+            assert_eq!(can_show(Some(plant.name()), &plan_of(shown), sink(shown)), Ok(()));
+            let examples = ["carriers", "delays", "earthquakes", "flights-landed", "swarms", "turnaround"];
             for inert in examples.map(plan_of).iter().filter(|plan| !plant.can_show(plan)) {
-                let problem = can_show(Some(plant.name()), inert).unwrap_err();
+                let problem = can_show(Some(plant.name()), inert, SinkKind::Append).unwrap_err();
                 assert_eq!(problem.code, "plant-inert");
                 assert!(problem.help.is_some_and(|help| help.contains(example(plant))), "{}", plant.name());
                 assert!(not_found(plant.name()).contains(plant.needs().unwrap()));
             }
         }
-        assert_eq!(can_show(None, &plan_of("swarms")), Ok(()));
+        let problem = can_show(Some("commit-forgotten"), &plan_of("carriers"), SinkKind::Append).unwrap_err();
+        assert_eq!(problem.code, "plant-inert");
+        assert_eq!(can_show(None, &plan_of("swarms"), SinkKind::Append), Ok(()));
     }
 }
