@@ -6,10 +6,14 @@
 //! consumers see, catch-up. Invariant: the verdict is a function of (truth, case, run).
 
 mod answers;
+mod excused;
 mod late;
 mod level;
 pub mod regions;
+#[cfg(test)]
+mod regions_tests;
 mod rows;
+mod shown;
 mod sinks;
 #[cfg(test)]
 mod tests;
@@ -26,6 +30,7 @@ pub use level::Level;
 pub use truth::Truth;
 
 use answers::Allowed;
+use excused::Excused;
 
 /// What the judge says of a run.
 #[derive(Clone, PartialEq, Debug)]
@@ -193,6 +198,8 @@ pub enum Kind {
     NotDeterministic,
     /// A faulty version reached both members of a pair.
     BothFaulty,
+    /// A faulty version showed itself, and the rollout was not stopped then.
+    FaultUnnoticed,
     /// Both members of a pair were upgraded before the first had soaked.
     UpgradedTogether,
     /// Two regions say different things of what they owe alike, or a consumer holds what its region does not owe.
@@ -238,6 +245,7 @@ impl Kind {
             Kind::CatchUp => "catch-up",
             Kind::NotDeterministic => "not-deterministic",
             Kind::BothFaulty => "both-faulty",
+            Kind::FaultUnnoticed => "fault-unnoticed",
             Kind::UpgradedTogether => "upgraded-together",
             Kind::RegionsDisagree => "regions-disagree",
             Kind::ConsumerRepeated => "consumer-repeated",
@@ -291,16 +299,21 @@ impl Breach {
 
 /// Judges a run of `case` against the truth of its query, history and ordering.
 pub fn judge(truth: &Truth, case: &Case, run: &Run) -> Verdict {
+    judge_but(truth, case, run, &Excused::default())
+}
+
+/// Likewise, but for what a faulty version is excused.
+fn judge_but(truth: &Truth, case: &Case, run: &Run, excused: &Excused) -> Verdict {
     let allowed = Allowed::of(truth, run);
-    let rows = rows::walk(truth, case, run, &allowed);
+    let rows = rows::walk(truth, case, run, &allowed, excused);
     let breach = panicked(truth, case, run)
         .or_else(|| answers::refusal(truth, run))
-        .or_else(|| answers::breach(truth, run, &allowed))
-        .or_else(|| failure(truth, case, run, &allowed))
-        .or_else(|| fails_again(truth, run, &allowed))
+        .or_else(|| answers::breach(truth, &excused.answered(run), &allowed))
+        .or_else(|| failure(truth, case, run, &allowed).filter(|_| !excused.stands_still_somewhere()))
+        .or_else(|| fails_again(truth, run, &allowed, excused))
         .or_else(|| rows.first.clone())
-        .or_else(|| sinks::breach(truth, case, run, &allowed))
-        .or_else(|| late::breach(truth, case, run, &allowed, &rows.came))
+        .or_else(|| sinks::breach(truth, case, run, &allowed).filter(|_| excused.is_none()))
+        .or_else(|| late::breach(truth, case, run, &allowed, excused, &rows.came))
         .or_else(|| answers::catch_up(truth, run));
     match breach {
         None => Verdict::Held(Held {
@@ -408,11 +421,11 @@ fn failure(truth: &Truth, case: &Case, run: &Run, allowed: &Allowed) -> Option<B
 
 /// A shard that failed and was opened again fails again, at the same timestamp (rule 14.2): its input is the
 /// same. Not decided where a later start leaves the failing row out, or it is in an announced gap.
-fn fails_again(truth: &Truth, run: &Run, allowed: &Allowed) -> Option<Breach> {
+fn fails_again(truth: &Truth, run: &Run, allowed: &Allowed, excused: &Excused) -> Option<Breach> {
     run.failures.iter().find_map(|first| {
         let Failed { shard, generation, ref failure, .. } = *first;
         let skipped = run.skipped.iter().any(|s| s.shard == shard && failure.at < s.until);
-        if skipped || allowed.announced_ever(shard, failure.at) {
+        if skipped || excused.stands_still(shard) || allowed.announced_ever(shard, failure.at) {
             return None;
         }
         let later = |number: u32| number > generation;

@@ -146,7 +146,7 @@ impl LogView for Whole<'_> {
 /// An opening of a task by itself that wants all rows.
 fn opening_of(why: Why, log: &dyn LogView) -> Opening<'_> {
     let output_from = Timestamp::MIN;
-    Opening { why, epoch: 1, incarnation: 1, begin: None, output_from, checkpoint: None, log }
+    Opening { why, version: 0, epoch: 1, incarnation: 1, begin: None, output_from, checkpoint: None, log }
 }
 
 /// A worker that starts with nothing.

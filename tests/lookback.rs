@@ -241,6 +241,7 @@ fn restarted(
     for (index, shard) in subject.shards().iter().enumerate() {
         let opening = Opening {
             why: Why::UserRestart,
+            version: 0,
             epoch: 1,
             incarnation: 1,
             begin: None,

@@ -74,9 +74,8 @@ fn shows(plant: RegionPlant, kind: Kind) -> bool {
         RegionPlant::BatchesTogether => matches!(kind, Kind::BothFaulty | Kind::UpgradedTogether),
         RegionPlant::FailoverNoDedupe => kind == Kind::ConsumerRepeated,
         RegionPlant::TakenBackTooEarly => matches!(kind, Kind::ConsumerLost | Kind::RegionsDisagree),
-        // A faulty version that gives nothing, and stays, leaves the consumer without.
         RegionPlant::RolloutNeverStops => {
-            matches!(kind, Kind::BothFaulty | Kind::RegionsDisagree | Kind::ConsumerLost)
+            matches!(kind, Kind::BothFaulty | Kind::FaultUnnoticed)
         }
     }
 }
@@ -178,6 +177,21 @@ fn faulty_version_stopped_at_the_first_batch() {
     ];
     assert_eq!((story, rows), (told.map(str::to_owned).to_vec(), [17, 11, 2]));
     assert_eq!(broken_by(file, RegionPlant::BatchesTogether), Some(Kind::BothFaulty));
+    assert_eq!(broken_by(file, RegionPlant::RolloutNeverStops), Some(Kind::BothFaulty));
+}
+
+#[test]
+fn stalling_version_meets_a_node_that_is_down() {
+    let file = "stalling-version-meets-a-node-that-is-down";
+    let (story, rows) = committed(file);
+    let told = [
+        "00:40 east upgraded",
+        "01:25 east is not whole in time",
+        "01:25 consumer to west: alarm of the update service",
+        "01:26 east rolled back",
+        "03:05 consumer to east: primary caught up",
+    ];
+    assert_eq!((story, rows), (told.map(str::to_owned).to_vec(), [17, 23, 0]));
     assert_eq!(broken_by(file, RegionPlant::RolloutNeverStops), Some(Kind::BothFaulty));
 }
 

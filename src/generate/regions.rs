@@ -29,7 +29,6 @@ pub fn small_pair(choices: &mut dyn Choices) -> RegionsCase {
     let mut base = Case { faults: Vec::new(), ..small_case(choices) };
     // A consumer of two regions reads what they write, and removes copies itself.
     base.deployment.sink = SinkKind::Append;
-    base.deployment.keyed = 0;
     let Ok(plan) = crate::language::plan_of(&base) else {
         return pair(&base, &none(), &VaryRegions::default(), choices);
     };

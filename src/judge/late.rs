@@ -17,6 +17,7 @@ use rewindow_world::outcome::{RecoveryReport, Run};
 use rewindow_model::release::behind;
 
 use super::answers::Allowed;
+use super::excused::Excused;
 use super::truth::Truth;
 use super::{Breach, Claim, Kind};
 
@@ -26,6 +27,7 @@ pub(super) fn breach(
     case: &Case,
     run: &Run,
     allowed: &Allowed,
+    faulty: &Excused,
     came: &[Option<Timestamp>],
 ) -> Option<Breach> {
     if !run.contract.prompt {
@@ -34,7 +36,7 @@ pub(super) fn breach(
     let clock = truth.clock(case);
     let mut watched: Vec<Watched> = (0..truth.shards.len()).map(|shard| Watched::new(truth, shard)).collect();
     for &(shard, now) in &run.level {
-        let Some(watched) = watched.get_mut(shard) else { continue };
+        let Some(watched) = watched.get_mut(shard).filter(|_| !faulty.late(shard, now)) else { continue };
         let lanes = truth.lanes(shard).iter().zip(&mut watched.read);
         let Some(watermark) = lanes.map(|(lane, read)| lane.at(read, now, &clock)).min() else { continue };
         if watermark <= watched.watermark {

@@ -8,17 +8,20 @@
 //! - an identity that every region owes is held.
 //!
 //! If some region was never hurt, without exception; else outside the announced gaps and what was given by versions
-//! taken back. What a faulty version did in a way that nobody could have seen before the input ended is nobody's
-//! breach. Invariant: the verdict is a function of (truths, case, played).
+//! taken back. Each region by itself is judged as a job of one region is; a version that is wrong or stalls is excused
+//! for what it did while it ran ([`Excused`]). That it shows itself and nobody acts is a breach of its own
+//! (`shown.rs`), so what it did unseen is nobody's. Invariant: the verdict is a function of (truths, case, played).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rewindow_query::{Identity, Row, Timestamp, Why};
 use rewindow_world::outcome::Delivery;
-use rewindow_world::regions::{Faulty, Held, Played, RegionsCase, Signal, generations, horizon};
+use rewindow_world::regions::{Faulty, Held, Played, RegionsCase, Signal, Upgrade, generations};
 
 use super::answers::Allowed;
-use super::{Breach, Claim, Kind, Truth, Verdict, judge};
+use super::excused::Excused;
+use super::shown::{Shown, is_of};
+use super::{Breach, Claim, Kind, Truth, Verdict, judge_but};
 
 /// What there is to say of a pair that held.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -43,7 +46,7 @@ pub struct PairHeld {
 /// The first breach.
 pub fn judge_pair(truths: &[Truth], case: &RegionsCase, played: &Played) -> Result<PairHeld, Box<Breach>> {
     let pair = Pair::of(truths, case, played);
-    let breach = pair.both_upgraded().or_else(|| pair.region_broken());
+    let breach = pair.both_upgraded().or_else(|| pair.unnoticed()).or_else(|| pair.region_broken());
     let breach = breach.or_else(|| pair.disagree()).or_else(|| pair.held_wrong());
     let breach = breach.or_else(|| pair.repeated()).or_else(|| pair.lost());
     if let Some(breach) = breach {
@@ -65,11 +68,10 @@ struct Seen {
     allowed: Allowed,
     hurt: bool,
     faulty: Option<Faulty>,
-    alarmed: bool,
-    /// Generations of a faulty version: shard, first, one past the last.
-    faulty_generations: Vec<(usize, u32, u32)>,
-    /// The faulty version did nothing that could have been seen in time, or what it did looked right.
-    unseen: bool,
+    /// The first alarm.
+    alarmed: Option<Timestamp>,
+    /// What a faulty version did.
+    excused: Excused,
     /// What was given by a version taken back, as spans of each shard.
     taken_back: Vec<(usize, Timestamp, Timestamp)>,
 }
@@ -98,23 +100,19 @@ impl<'a> Pair<'a> {
         let allowed = Allowed::of(&self.truths[region], run);
         let upgrade = self.played.upgrades.iter().find(|u| u.region == region && !u.rollback);
         let faulty = upgrade.and_then(|upgrade| upgrade.faulty);
-        let alarms = self.played.decisions.iter().filter(|d| d.region == region);
-        let alarmed = alarms.clone().any(|decision| matches!(decision.what, Signal::Alarm(_)));
+        let alarm =
+            |d: &&rewindow_world::regions::Decision| d.region == region && matches!(d.what, Signal::Alarm(_));
+        let alarmed = self.played.decisions.iter().filter(alarm).map(|decision| decision.at).min();
         let new = generations(run, 0);
         let gaps = run.recoveries.iter().any(|report| !report.answer.gaps.is_empty());
         let fails = !run.failures.is_empty() || run.panicked.is_some() || !run.refused.is_empty();
-        let faulty_generations = if faulty.is_some() { new.clone() } else { Vec::new() };
-        let taken_back = if alarmed { self.taken_back(region, &new) } else { Vec::new() };
+        let taken_back = if alarmed.is_some() { self.taken_back(region, &new) } else { Vec::new() };
         Seen {
             allowed,
-            hurt: !own.outages.is_empty() || gaps || faulty.is_some() || alarmed || fails,
+            hurt: !own.outages.is_empty() || gaps || faulty.is_some() || alarmed.is_some() || fails,
             faulty,
             alarmed,
-            unseen: faulty.is_some()
-                && !alarmed
-                && (!self.could_be_seen(region, &new)
-                    || (faulty == Some(Faulty::Wrong) && self.looks_right(region, &new))),
-            faulty_generations,
+            excused: Excused::of(run, faulty),
             taken_back,
         }
     }
@@ -131,51 +129,18 @@ impl<'a> Pair<'a> {
         new.iter().filter_map(span).collect()
     }
 
-    /// Whether a row that is wrong or overdue could have been told from the partner's before the input ended.
-    fn could_be_seen(&self, region: usize, new: &[(usize, u32, u32)]) -> bool {
-        let (Some(rollout), Some(partner)) = (&self.case.rollout, self.other(region)) else { return false };
-        let (own, other) = (&self.played.runs[region], &self.played.runs[partner]);
-        let mine = rows_before(own.deliveries.iter(), horizon(own));
-        let fresh = rows_before(own.deliveries.iter().filter(|d| is_of(d, new)), horizon(own));
-        let opened =
-            own.recoveries.iter().filter(|r| new.iter().any(|n| (n.0, n.1) == (r.shard, r.generation)));
-        let opened = opened.map(|report| report.at).max().unwrap_or(Timestamp::MAX);
-        rows_before(other.deliveries.iter(), horizon(other)).into_iter().any(|(identity, (at, theirs))| {
-            let differs = fresh.get(&identity).is_some_and(|(_, row)| *row != theirs);
-            let overdue = at >= opened && !mine.contains_key(&identity);
-            differs || (overdue && at.plus(rollout.lag) < horizon(own))
-        })
-    }
-
-    /// Whether a row of the new version is the partner's, which where it is wrong can only be because the partner
-    /// owes another one: evidence that misleads everybody.
-    fn looks_right(&self, region: usize, new: &[(usize, u32, u32)]) -> bool {
-        let Some(partner) = self.other(region) else { return true };
-        let (own, other) = (&self.played.runs[region], &self.played.runs[partner]);
-        let fresh = rows_before(own.deliveries.iter().filter(|d| is_of(d, new)), horizon(own));
-        let new_there = generations(other, 0);
-        let theirs = other.deliveries.iter().filter(|delivery| !is_of(delivery, &new_there));
-        let theirs = rows_before(theirs, horizon(other));
-        fresh.iter().any(|(identity, (_, row))| theirs.get(identity).is_some_and(|(_, theirs)| theirs == row))
-    }
-
-    fn other(&self, region: usize) -> Option<usize> {
-        (0..self.truths.len()).find(|&other| other != region)
-    }
-
     /// Rules of the rollout: one member after the other, and no further than a fault shows.
     fn both_upgraded(&self) -> Option<Breach> {
         let rollout = self.case.rollout.as_ref()?;
         let mut upgrades = self.played.upgrades.iter().filter(|upgrade| !upgrade.rollback);
         let (first, second) = (upgrades.next()?, upgrades.next()?);
         let [one, two] = [first, second].map(|u| self.case.regions[u.region].name.as_str());
-        let misled = rollout.faulty == Some(Faulty::Wrong)
-            && self.looks_right(first.region, &generations(&self.played.runs[first.region], 0));
+        let misled = self.shown(first.region).is_some_and(|shown| shown.misleads());
         let (kind, message) = if let Some(faulty) = rollout.faulty.filter(|_| !misled) {
             let message =
                 format!("the new version is faulty ({}), and reached {one} and {two}", faulty.name());
             (Kind::BothFaulty, message)
-        } else if second.at < first.at.plus(rollout.down).plus(rollout.soak) {
+        } else if !self.has_soaked(first.region, second.at) {
             let span = second.at.since(first.at);
             (Kind::UpgradedTogether, format!("{two} was upgraded {span} after {one}, which had not soaked"))
         } else {
@@ -184,15 +149,43 @@ impl<'a> Pair<'a> {
         Some(self.breach(second.region, kind, None, second.at, message))
     }
 
-    /// Each region by itself, as a job of one region is judged. A version that says wrong things or nothing is
-    /// judged by what came of it.
+    /// Whether all parts of a region have run the new version for one soak.
+    fn has_soaked(&self, region: usize, at: Timestamp) -> bool {
+        let soak = self.case.rollout.as_ref().map(|rollout| rollout.soak);
+        let whole = rewindow_world::regions::whole(&self.played.runs[region], 0);
+        whole.zip(soak).is_some_and(|(whole, soak)| whole.plus(soak) <= at)
+    }
+
+    /// What shows of the version that a region was upgraded to.
+    fn shown(&self, region: usize) -> Option<Shown> {
+        let upgrade = self.played.upgrades.iter().find(|u| u.region == region && !u.rollback)?;
+        let partner = (0..self.truths.len()).find(|&other| other != region).map(|other| {
+            // What this one is compared with is not the same version.
+            let after = |u: &&Upgrade| u.region == other && !u.rollback && u.at >= upgrade.at;
+            let run = &self.played.runs[other];
+            let left_out = self.played.upgrades.iter().find(after).map(|_| generations(run, 0));
+            (run, left_out.unwrap_or_default())
+        });
+        Some(Shown::of(&self.played.runs[region], partner, self.case.rollout.as_ref()?, upgrade))
+    }
+
+    /// A faulty version that showed itself, and was not stopped then.
+    fn unnoticed(&self) -> Option<Breach> {
+        (0..self.truths.len()).find_map(|region| {
+            let (seen, shown) = (&self.regions[region], self.shown(region)?);
+            let at = shown.must_be_noticed().filter(|&at| seen.alarmed.is_none_or(|alarm| alarm > at))?;
+            let name = &self.case.regions[region].name;
+            let message = format!("the new version showed itself in {name}, and no alarm was raised by then");
+            Some(self.breach(region, Kind::FaultUnnoticed, None, at, message))
+        })
+    }
+
+    /// Each region by itself, as a job of one region is judged, but for what a faulty version did.
     fn region_broken(&self) -> Option<Breach> {
         (0..self.truths.len()).find_map(|region| {
-            if matches!(self.regions[region].faulty, Some(Faulty::Stall | Faulty::Wrong)) {
-                return None;
-            }
             let (case, run) = (&self.played.cases[region], &self.played.runs[region]);
-            let Verdict::Broken(mut breach) = judge(&self.truths[region], case, run) else { return None };
+            let verdict = judge_but(&self.truths[region], case, run, &self.regions[region].excused);
+            let Verdict::Broken(mut breach) = verdict else { return None };
             let name = &self.case.regions[region].name;
             breach.message = match breach.message.as_str() {
                 "" => format!("in region {name}"),
@@ -208,7 +201,7 @@ impl<'a> Pair<'a> {
         let mut said: BTreeMap<Identity, &Row> = BTreeMap::new();
         for (region, truth) in self.truths.iter().enumerate() {
             for delivery in &self.played.runs[region].deliveries {
-                let excused = self.excused_faulty(region, delivery.shard, delivery.opened);
+                let excused = self.regions[region].excused.wrote(delivery.shard, delivery.opened);
                 for row in delivery.rows.iter().filter(|row| row.timestamp < self.until && !excused) {
                     let alike = matches!((owed(one, row), owed(two, row)), (Some(a), Some(b)) if a == b);
                     let shard = truth.find(row).map_or(delivery.shard, |owed| truth.shard_of(owed));
@@ -237,13 +230,6 @@ impl<'a> Pair<'a> {
         None
     }
 
-    /// What a faulty version said is excused where it was stopped, or could not be seen.
-    fn excused_faulty(&self, region: usize, shard: usize, generation: u32) -> bool {
-        let seen = &self.regions[region];
-        let of = |&(s, first, next): &(usize, u32, u32)| s == shard && (first..next).contains(&generation);
-        seen.faulty_generations.iter().any(of) && (seen.alarmed || seen.unseen)
-    }
-
     /// Each row held must be owed by the region it came from.
     fn held_wrong(&self) -> Option<Breach> {
         self.played.consumer.rows.iter().find_map(|held| {
@@ -263,7 +249,8 @@ impl<'a> Pair<'a> {
 
     fn excused_held(&self, held: &Held) -> bool {
         let seen = &self.regions[held.region];
-        let unseen = seen.unseen && self.excused_faulty(held.region, held.shard, held.opened);
+        // Under alarm a consumer gives back what that version said; without, nobody could tell.
+        let unseen = seen.alarmed.is_none() && seen.excused.wrote(held.shard, held.opened);
         let all_hurt = self.regions.iter().all(|region| region.hurt);
         unseen || (all_hurt && seen.allowed.announced(held.shard, held.generation, held.row.timestamp))
     }
@@ -309,13 +296,16 @@ impl<'a> Pair<'a> {
         })
     }
 
-    /// A version that stalls so near the end of the input that nobody could see it.
+    /// The consumer reads to the end a region in which a version stalls that nobody could tell in time, and which owes
+    /// the row only since.
     fn withheld(&self, shard: usize, row: &Row) -> bool {
-        self.regions.iter().enumerate().any(|(region, seen)| {
-            let of_shard = |delivery: &&Delivery| delivery.shard == shard;
-            let mut given = self.played.runs[region].deliveries.iter().filter(of_shard).flat_map(|d| &d.rows);
-            seen.unseen && seen.faulty == Some(Faulty::Stall) && !given.any(|own| own == row)
-        })
+        let using = self.played.consumer.switches.last().map_or(0, |switch| switch.to);
+        let Some(seen) = self.regions.get(using) else { return false };
+        let given = |delivery: &Delivery| delivery.shard == shard && delivery.rows.contains(row);
+        seen.faulty == Some(Faulty::Stall)
+            && seen.alarmed.is_none()
+            && seen.excused.absent(shard, row.timestamp, false)
+            && !self.played.runs[using].deliveries.iter().any(given)
     }
 
     fn breach(
@@ -336,25 +326,4 @@ impl<'a> Pair<'a> {
 /// The owed row of a row's identity.
 fn owed<'t>(truth: &'t Truth, row: &Row) -> Option<&'t Row> {
     truth.find(row).map(|owed| &truth.answer.rows[owed])
-}
-
-fn is_of(delivery: &Delivery, generations: &[(usize, u32, u32)]) -> bool {
-    let of = |&(shard, first, next): &(usize, u32, u32)| {
-        shard == delivery.shard && (first..next).contains(&delivery.opened)
-    };
-    generations.iter().any(of)
-}
-
-/// Each row when it was first given, before an instant.
-fn rows_before<'a>(
-    deliveries: impl Iterator<Item = &'a Delivery>,
-    end: Timestamp,
-) -> BTreeMap<Identity, (Timestamp, &'a Row)> {
-    let mut rows = BTreeMap::new();
-    for delivery in deliveries.filter(|delivery| delivery.at < end) {
-        for row in &delivery.rows {
-            rows.entry(row.identity()).or_insert((delivery.at, row));
-        }
-    }
-    rows
 }

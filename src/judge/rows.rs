@@ -16,6 +16,7 @@ use rewindow_world::case::Case;
 use rewindow_world::outcome::{Delivery, RecoveryReport, Run};
 
 use super::answers::Allowed;
+use super::excused::Excused;
 use super::truth::Truth;
 use super::{Breach, Claim, Kind};
 
@@ -41,12 +42,14 @@ pub(super) struct Walked {
 }
 
 /// Judges all rows of a run.
-pub(super) fn walk(truth: &Truth, case: &Case, run: &Run, allowed: &Allowed) -> Walked {
+pub(super) fn walk(truth: &Truth, case: &Case, run: &Run, allowed: &Allowed, excused: &Excused) -> Walked {
     let outputs = truth.plan.outputs.len();
     let mut walk = Walk {
         truth,
         run,
         allowed,
+        excused,
+        mistaken: vec![false; truth.answer.rows.len()],
         faulty: !case.faults.is_empty(),
         seen: vec![None; truth.answer.rows.len()],
         cursors: vec![Cursor::default(); truth.shards.len() * outputs],
@@ -76,6 +79,9 @@ struct Walk<'a> {
     truth: &'a Truth,
     run: &'a Run,
     allowed: &'a Allowed,
+    excused: &'a Excused,
+    /// For each owed row, whether a faulty version gave it otherwise than owed.
+    mistaken: Vec<bool>,
     faulty: bool,
     /// For each owed row the last opening that delivered it.
     seen: Vec<Option<u32>>,
@@ -160,6 +166,13 @@ impl Walk<'_> {
         let rows = &self.truth.answer.rows;
         match next.filter(|&owed| rows[owed] == *row).or_else(|| self.truth.find(row)) {
             None => self.note(Kind::Invented, delivery, None, Some(row), String::new()),
+            Some(owed)
+                if rows[owed].record != row.record
+                    && self.excused.content(delivery.shard, delivery.opened) =>
+            {
+                self.found.came[owed].get_or_insert(delivery.at);
+                self.mistaken[owed] = true;
+            }
             Some(owed) if rows[owed].record != row.record => {
                 let kind = content(self.truth, row.output, &rows[owed], row);
                 // It came, if otherwise than owed: that is one difference, not a lost row besides.
@@ -212,6 +225,9 @@ impl Walk<'_> {
             };
             if self.run.skipped.iter().any(|s| left_out(&s)) {
                 self.found.skipped += 1;
+                continue;
+            }
+            if self.excused.absent(shard, row.timestamp, self.mistaken[owed]) {
                 continue;
             }
             // A job that failed where the question is moot owes nothing after it.

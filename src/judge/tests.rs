@@ -74,6 +74,7 @@ fn kill() -> RecoveryReport {
         node: 0,
         shard: 0,
         generation: 1,
+        version: 0,
         why: Why::AfterKill,
         fault: "node kill",
         output_from: Timestamp::MIN,

@@ -41,6 +41,7 @@ pub fn title(breach: &Breach) -> String {
         Kind::UpgradedTogether => "has both regions upgraded at once",
         Kind::RegionsDisagree => "says one thing here and another there",
         Kind::ConsumerRepeated => "reaches the consumer twice",
+        Kind::FaultUnnoticed => "is not seen to be faulty",
         Kind::ConsumerLost => "does not reach the consumer",
     };
     let after = match breach.fault {

@@ -1,17 +1,15 @@
 //! A new version of the service that is faulty: a subject around a subject.
 //!
-//! Which version a task runs follows from how often it was opened after an upgrade. Crashes are no matter of this
-//! page: a version that crashes is right while it runs, and its crashes are faults of the case. Invariant:
-//! with no faulty version every call is passed on as it is.
+//! Which version a task runs is said when it is opened. Crashes are no matter of this page: a version that crashes is
+//! right while it runs, and its crashes are faults of the case. Invariant: with no faulty version every call is passed
+//! on as it is.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use rewindow_engine::plant::Plants;
 use rewindow_engine::{Layout, Packet, TaskSpec};
-use rewindow_query::{Entry, Failure, Record, Recovered, Row, Shard, Span, Timestamp, Value, Why};
+use rewindow_query::{Entry, Failure, Record, Recovered, Row, Shard, Span, Timestamp, Value};
 
 use crate::subject::{Contract, Opening, Refusal, Subject, Taken, Worker};
 
@@ -45,26 +43,18 @@ impl Faulty {
 /// A subject that is upgraded from version to version, some of them faulty.
 pub(crate) struct Versions {
     inner: Rc<dyn Subject>,
-    /// After the first upgrade, the second ...
+    /// Of version 1, 2 ...
     faulty: Vec<Option<Faulty>>,
-    /// How often each task was opened after an upgrade.
-    opened: RefCell<BTreeMap<usize, usize>>,
 }
 
 impl Versions {
     pub(crate) fn new(inner: Rc<dyn Subject>, faulty: Vec<Option<Faulty>>) -> Versions {
-        Versions { inner, faulty, opened: RefCell::default() }
+        Versions { inner, faulty }
     }
 
-    fn version(&self, task: usize, why: Why) -> Option<Faulty> {
-        let mut opened = self.opened.borrow_mut();
-        let count = opened.entry(task).or_default();
-        match why {
-            Why::Fresh => *count = 0,
-            Why::AfterUpgrade { .. } => *count += 1,
-            _ => {}
-        }
-        self.faulty.get(count.checked_sub(1)?).copied().flatten()
+    fn faulty(&self, version: u32) -> Option<Faulty> {
+        let index = usize::try_from(version.checked_sub(1)?).ok()?;
+        self.faulty.get(index).copied().flatten()
     }
 }
 
@@ -93,7 +83,7 @@ impl Subject for Versions {
         // Of several tasks the one that writes shows it.
         let writes = |spec: &TaskSpec| spec.role.writes();
         let faulty = self
-            .version(task, opening.why)
+            .faulty(opening.version)
             .filter(|_| self.inner.layout().tasks.get(task).is_none_or(writes));
         let (worker, recovered) = self.inner.open(task, opening)?;
         let worker: Box<dyn Worker> = match faulty {

@@ -68,6 +68,7 @@ impl World<'_> {
         let view = self.log.at(self.now);
         let opening = Opening {
             why: cause.why,
+            version,
             epoch: self.shards[shard].epoch,
             incarnation,
             begin: begin.as_ref().filter(|_| linked),
@@ -100,7 +101,7 @@ impl World<'_> {
                     let sealed = sealed.filter(|_| answer.outcome == Outcome::FromCheckpoint);
                     self.open_writer(shard, generation, sealed);
                 }
-                self.begin(task, cause, answer, record, begin.filter(|_| linked));
+                self.begin(task, cause, version, answer, record, begin.filter(|_| linked));
                 self.relink(task);
             }
             Ok(Err(Refusal::Overtaken)) if renewed.is_some() => {
@@ -186,6 +187,7 @@ impl World<'_> {
         &mut self,
         task: usize,
         cause: Cause,
+        version: u32,
         answer: Recovered,
         checkpoint: Option<CheckpointRecord>,
         begin: Option<BTreeMap<(usize, u32), u64>>,
@@ -224,6 +226,7 @@ impl World<'_> {
             role: self.parts[task].spec.role,
             epoch: self.shards[shard].epoch,
             generation,
+            version,
             why: cause.why,
             fault: cause.fault,
             output_from: self.shards[shard].output_from,

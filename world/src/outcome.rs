@@ -134,6 +134,8 @@ pub struct RecoveryReport {
     pub epoch: u64,
     /// Generation of the shard that begins here, 1 for the first recovery of a shard that is one task.
     pub generation: u32,
+    /// Which version of the service ran it from then on: how many were installed before.
+    pub version: u32,
     /// What it was told.
     pub why: Why,
     /// The fault's name, as in [`crate::case::FaultKind::name`].

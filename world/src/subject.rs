@@ -88,6 +88,8 @@ impl From<String> for Refusal {
 pub struct Opening<'a> {
     /// What happened.
     pub why: Why,
+    /// Which version of the service runs the task: how many were installed before.
+    pub version: u32,
     /// The epoch of its shard; only tasks with links need to know.
     pub epoch: u64,
     /// The number of this opening among all of the task; only tasks with links need to know.

@@ -54,7 +54,9 @@ impl RegionsCase {
                 fault.check(&self.base.deployment, before)?;
                 before = fault.at;
                 match fault.kind {
-                    FaultKind::ServiceUpgrade { .. } => {
+                    FaultKind::ServiceUpgrade { .. }
+                    | FaultKind::RollingUpgrade { .. }
+                    | FaultKind::Rollback { .. } => {
                         return wrong(
                             format!("an upgrade among the faults of {name}"),
                             "write it as `rollout`",
@@ -105,5 +107,29 @@ impl RegionsCase {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::Fault;
+    use crate::regions::file::tests::pair;
+
+    #[test]
+    fn what_changes_the_version_of_a_region_is_its_rollout_alone() {
+        let mut case = pair(3);
+        let at = case.base.history.entries[0].arrival;
+        let down = Span::seconds(1);
+        case.regions[0].faults = vec![Fault { at, kind: FaultKind::OsUpgrade { down } }];
+        assert_eq!(case.check(), Ok(()));
+        for kind in [
+            FaultKind::ServiceUpgrade { readable: true, down },
+            FaultKind::RollingUpgrade { down },
+            FaultKind::Rollback { down },
+        ] {
+            case.regions[0].faults = vec![Fault { at, kind }];
+            assert_eq!(case.check().map_err(|error| error.code), Err("case-regions"));
+        }
     }
 }

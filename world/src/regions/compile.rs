@@ -1,8 +1,8 @@
 //! A region as a case of its own: its log, its faults, its outages and the upgrades decided so far.
 //!
 //! An outage is the death of every node for as long. A new version that crashes is a node that dies again and
-//! again until it is taken back. Invariant: upgrades are the only `ServiceUpgrade` in the case, so the number
-//! of openings after one tells a shard its version.
+//! again until it is taken back. Invariant: upgrades are the only faults of the case that change the version, so
+//! version `i` of a node is what upgrade `i` brought, counted from 1.
 
 use rewindow_query::{Span, Timestamp};
 

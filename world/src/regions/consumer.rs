@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rewindow_query::{Gap, Identity, Plan, Row, Timestamp};
 
-use super::service::{Decision, Signal, opened};
+use super::service::{Decision, Signal, whole};
 use super::{RegionPlant, RegionsCase, Upgrade, generations};
 use crate::outcome::Run;
 
@@ -209,7 +209,7 @@ fn heard(
     }
     let changes = upgrades.iter().filter(|upgrade| upgrade.region == region);
     for (number, _) in changes.enumerate().filter(|(_, upgrade)| upgrade.rollback) {
-        events.extend(opened(run, number).map(|at| (at, Event::RolledBack)));
+        events.extend(whole(run, number).map(|at| (at, Event::RolledBack)));
     }
     events
 }

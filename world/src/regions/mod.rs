@@ -36,7 +36,7 @@ use crate::subject::Subject;
 pub use crate::faulty::Faulty;
 pub use consumer::{Consumed, Held, Switch, Why};
 pub use plant::RegionPlant;
-pub use service::{Alarm, Decision, Signal, signals};
+pub use service::{Alarm, Decision, Signal, whole};
 
 /// Everything the play of a pair depends on.
 #[derive(Clone, PartialEq, Debug)]
@@ -201,21 +201,18 @@ pub fn horizon(run: &Run) -> Timestamp {
     ended.map_or(Timestamp::MAX, |step| step.at)
 }
 
-/// Generations of each shard of a region, counted by openings of the task that writes, that ran the `number`th version change of that region, from 0: shard,
-/// first generation, one past the last.
+/// Generations of each shard of a region, counted by openings of the task that writes, that ran the version which the
+/// `number`th version change of that region brought, from 0: shard, first generation, one past the last.
 #[must_use]
 pub fn generations(run: &Run, number: usize) -> Vec<(usize, u32, u32)> {
     let mut shards: Vec<usize> = run.recoveries.iter().map(|report| report.shard).collect();
     shards.sort_unstable();
     shards.dedup();
     let of = |shard: usize| {
-        let upgraded = |report: &&crate::outcome::RecoveryReport| {
-            let upgraded = matches!(report.why, rewindow_query::Why::AfterUpgrade { .. });
-            report.shard == shard && report.role.writes() && upgraded
-        };
-        let mut openings = run.recoveries.iter().filter(upgraded).skip(number);
-        let first = openings.next()?;
-        Some((shard, first.generation, openings.next().map_or(u32::MAX, |next| next.generation)))
+        let mut openings = run.recoveries.iter().filter(|r| r.shard == shard && r.role.writes());
+        let first = openings.find(|r| r.version as usize == number + 1)?;
+        let next = openings.find(|r| r.version as usize > number + 1);
+        Some((shard, first.generation, next.map_or(u32::MAX, |next| next.generation)))
     };
     shards.into_iter().filter_map(of).collect()
 }

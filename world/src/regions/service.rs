@@ -6,19 +6,20 @@
 //!                                     └─ neither ─→ waits
 //! ```
 //!
-//! Alarms: a part of the job failed; it was opened again twice; a row that the partner gave is overdue; a row says
-//! something else than the partner's. Evidence: a row of the new version that the partner gave alike. A region that
-//! is gone cannot be upgraded: the service waits until it is back; and it takes a version back only when all parts
-//! of the job have been opened with it. Everything is a fold over runs up to a moment: what is decided at a moment
-//! changes nothing before it. Invariant: no two regions are upgraded at once.
+//! A region is *whole* when every part of the job has been opened with the new version: before that nothing counts as
+//! good, and one that is not whole within downtime and soak counts as ill. Alarms: that; a part of the job failed; it
+//! was opened again twice; a row that the partner gave is overdue; a row says something else than the partner's.
+//! Evidence: a row of the new version that the partner gave alike. A region that is gone cannot be upgraded: the
+//! service waits until it is back. Everything is a fold over runs up to a moment: what is decided at a moment changes
+//! nothing before it. Invariant: no two regions are upgraded at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rewindow_query::{Identity, Row, Span, Timestamp, Why};
+use rewindow_query::{Identity, Row, Span, Timestamp};
 
 use super::{RegionPlant, RegionsCase, Rollout, Stage, Upgrade, generations, horizon};
 use crate::error::CaseError;
-use crate::outcome::{Delivery, Run, What};
+use crate::outcome::{Delivery, RecoveryReport, Run, What};
 
 /// Between what the service sees and what it does, so that what it saw has happened.
 const REACTS_AFTER: Span = Span::seconds(1);
@@ -57,6 +58,8 @@ pub enum Signal {
 pub enum Alarm {
     /// A part of the job failed or panicked.
     Failed,
+    /// Parts of the job were not there in time with the new version.
+    NotWhole,
     /// Parts of the job had to be opened again and again.
     Restarts,
     /// The partner gave a row that this region still lacks.
@@ -71,6 +74,7 @@ impl Alarm {
     pub fn name(self) -> &'static str {
         match self {
             Alarm::Failed => "failed",
+            Alarm::NotWhole => "is not whole in time",
             Alarm::Restarts => "restarts again and again",
             Alarm::Behind => "is behind its partner",
             Alarm::Disagrees => "disagrees with its partner",
@@ -100,7 +104,7 @@ pub(super) fn roll_out(
             stage.upgrade(first(rollout, member, reachable(stage.case, member, at)))?;
             decisions.push(Decision { at: here, region: member, what: Signal::Upgraded });
         }
-        let seen = look(stage, rollout, region);
+        let seen = look(stage, rollout, region, here);
         let what = match seen {
             _ if plant == Some(RegionPlant::RolloutNeverStops) => {
                 at = here.plus(rollout.down).plus(rollout.soak);
@@ -139,9 +143,7 @@ fn roll_back(
 ) -> Result<(), CaseError> {
     let regions: Vec<usize> = stage.upgrades.iter().map(|upgrade| upgrade.region).collect();
     for region in regions {
-        // Where a part never opens, nothing can be taken back.
-        let Some(opened) = opened(&stage.runs[region], 0) else { continue };
-        let at = reachable(stage.case, region, at.max(opened.plus(REACTS_AFTER)));
+        let at = reachable(stage.case, region, at);
         let (down, readable) = (rollout.down, false);
         stage.upgrade(Upgrade { at, region, readable, down, faulty: None, rollback: true })?;
         decisions.push(Decision { at, region, what: Signal::RolledBack });
@@ -158,19 +160,21 @@ fn reachable(case: &RegionsCase, region: usize, at: Timestamp) -> Timestamp {
     })
 }
 
-/// When the last part of a job was opened after the `number`th version change of its region, from 0; `None` if a
-/// part never was that is not gone for good.
-pub(super) fn opened(run: &Run, number: usize) -> Option<Timestamp> {
+/// When the last part of a job was opened with the version that the `number`th version change of its region brought,
+/// from 0, or a later one; `None` if a part never was that is not gone for good.
+#[must_use]
+pub fn whole(run: &Run, number: usize) -> Option<Timestamp> {
     let openings = |step: &&crate::outcome::Step| matches!(step.what, What::Opened(_));
     let task = |step: &crate::outcome::Step| Some((step.shard?, step.task));
     let parts: BTreeSet<_> = run.trace.iter().filter(openings).filter_map(task).collect();
     let mut last = None;
     for part in parts {
-        let upgraded = |step: &&crate::outcome::Step| {
-            task(step) == Some(part) && matches!(step.what, What::Opened(Why::AfterUpgrade { .. }))
+        let upgraded = |report: &&RecoveryReport| {
+            let own = part.1.is_none_or(|task| report.task == task as usize);
+            report.shard == part.0 && own && report.version as usize > number
         };
-        match run.trace.iter().filter(upgraded).nth(number) {
-            Some(step) => last = last.max(Some(step.at)),
+        match run.recoveries.iter().find(upgraded) {
+            Some(report) => last = last.max(Some(report.at)),
             None if is_gone(run, part.0) => {}
             None => return None,
         }
@@ -193,67 +197,92 @@ struct Seen {
     good: Option<Timestamp>,
 }
 
-fn look(stage: &Stage<'_>, rollout: &Rollout, region: usize) -> Seen {
-    let partner = (0..stage.runs.len()).find(|&other| other != region);
-    let (own, partner) = (&stage.runs[region], partner.map(|partner| &stage.runs[partner]));
-    signals(own, partner, rollout)
-        .map_or(Seen { alarm: None, good: None }, |(alarm, good)| Seen { alarm, good })
+/// `since` is when the region was upgraded.
+fn look(stage: &Stage<'_>, rollout: &Rollout, region: usize, since: Timestamp) -> Seen {
+    let partner = (0..stage.runs.len()).find(|&other| other != region).map(|partner| &stage.runs[partner]);
+    let own = &stage.runs[region];
+    let look = Look { own, partner, rollout, since, whole: whole(own, 0), new: generations(own, 0) };
+    look.seen()
 }
 
-/// The first alarm, and the moment from which on a region counts as well; `None` if it was never opened.
-#[allow(clippy::type_complexity, reason = "two moments, either of which may never come")]
-pub fn signals(
-    own: &Run,
-    partner: Option<&Run>,
-    rollout: &Rollout,
-) -> Option<(Option<(Timestamp, Alarm)>, Option<Timestamp>)> {
-    let opened = opened(own, 0)?;
-    let new = generations(own, 0);
-    let is_new = |shard: usize, generation: u32| {
-        new.iter().any(|&(s, from, until)| s == shard && (from..until).contains(&generation))
-    };
-    let new_rows = first_seen(own, |delivery| is_new(delivery.shard, delivery.opened));
-    let all_rows = first_seen(own, |_| true);
-    let mut alarms: Vec<(Timestamp, Alarm)> = Vec::new();
-    let failed = own.failures.iter().filter(|f| is_new(f.shard, f.generation)).map(|f| f.at);
-    let panicked = own.panicked.iter().filter(|p| is_new(p.shard, p.generation)).map(|p| p.at);
-    alarms.extend(failed.chain(panicked).map(|at| (at, Alarm::Failed)));
-    let again = own.recoveries.iter().filter(|r| {
-        // Not the opening that brought the new version.
-        r.role.writes()
-            && is_new(r.shard, r.generation)
-            && !new.iter().any(|n| (n.0, n.1) == (r.shard, r.generation))
-    });
-    let again: BTreeSet<Timestamp> = again.map(|report| report.at).collect();
-    alarms.extend(again.iter().nth(RESTARTS_MAX).map(|&at| (at, Alarm::Restarts)));
-    let mut evidence = match partner {
-        Some(_) => None,
-        None => new_rows.values().map(|&(at, _)| at).min(),
-    };
-    let mut disagrees = Timestamp::MAX;
-    let partner_rows = partner.map_or_else(BTreeMap::new, |partner| first_seen(partner, |_| true));
-    for (identity, &(theirs_at, theirs)) in &partner_rows {
-        match new_rows.get(identity) {
-            Some(&(at, row)) if row == theirs => {
-                let at = at.max(theirs_at);
-                evidence = Some(evidence.map_or(at, |known: Timestamp| known.min(at)));
-            }
-            // Both rows came before the end of their inputs, if not of each other's.
-            Some(&(at, _)) => disagrees = disagrees.min(at.max(theirs_at)),
-            None => {
-                let due = theirs_at.plus(rollout.lag);
-                let came = all_rows.get(identity).is_some_and(|&(at, _)| at <= due);
-                if theirs_at >= opened && !came {
-                    alarms.push((due, Alarm::Behind));
+/// An upgraded region beside its partner.
+struct Look<'a> {
+    own: &'a Run,
+    partner: Option<&'a Run>,
+    rollout: &'a Rollout,
+    since: Timestamp,
+    whole: Option<Timestamp>,
+    /// Generations of the new version.
+    new: Vec<(usize, u32, u32)>,
+}
+
+impl Look<'_> {
+    /// The first alarm, and the moment from which on the region counts as well.
+    fn seen(&self) -> Seen {
+        let new_rows = first_seen(self.own, |delivery| self.is_new(delivery.shard, delivery.opened));
+        let all_rows = first_seen(self.own, |_| true);
+        let mut alarms = self.of_the_region();
+        let mut evidence = match self.partner {
+            Some(_) => None,
+            None => new_rows.values().map(|&(at, _)| at).min(),
+        };
+        let mut disagrees = None;
+        let partner_rows = self.partner.map_or_else(BTreeMap::new, |partner| first_seen(partner, |_| true));
+        for (identity, &(theirs_at, theirs)) in &partner_rows {
+            match new_rows.get(identity) {
+                Some(&(at, row)) if row == theirs => earliest(&mut evidence, at.max(theirs_at)),
+                // Both rows came before the end of their inputs, if not of each other's.
+                Some(&(at, _)) => earliest(&mut disagrees, at.max(theirs_at)),
+                None => {
+                    let first = all_rows.get(identity).map(|&(at, _)| at);
+                    alarms.extend(self.overdue(theirs_at, first).map(|at| (at, Alarm::Behind)));
                 }
             }
         }
+        let end = horizon(self.own);
+        let in_time = alarms.into_iter().filter(|&(at, _)| at < end);
+        let alarm = in_time.chain(disagrees.map(|at| (at, Alarm::Disagrees))).min();
+        let soaked = self.whole.map(|whole| whole.plus(self.rollout.soak));
+        let good = evidence.zip(soaked).map(|(at, soaked)| at.max(soaked)).filter(|&at| at < end);
+        Seen { alarm, good }
     }
-    let end = horizon(own);
-    let disagrees = Some((disagrees, Alarm::Disagrees)).filter(|&(at, _)| at < Timestamp::MAX);
-    let alarm = alarms.into_iter().filter(|&(at, _)| at < end).chain(disagrees).min();
-    let good = evidence.map(|at| at.max(opened.plus(rollout.soak))).filter(|&at| at < end);
-    Some((alarm, good))
+
+    fn is_new(&self, shard: usize, generation: u32) -> bool {
+        self.new.iter().any(|&(s, from, until)| s == shard && (from..until).contains(&generation))
+    }
+
+    /// What can be told without its partner.
+    fn of_the_region(&self) -> Vec<(Timestamp, Alarm)> {
+        let own = self.own;
+        let failed = own.failures.iter().filter(|f| self.is_new(f.shard, f.generation)).map(|f| f.at);
+        let panicked = own.panicked.iter().filter(|p| self.is_new(p.shard, p.generation)).map(|p| p.at);
+        let again = own.recoveries.iter().filter(|r| {
+            // Not the opening that brought the new version.
+            r.role.writes()
+                && self.is_new(r.shard, r.generation)
+                && !self.new.iter().any(|n| (n.0, n.1) == (r.shard, r.generation))
+        });
+        let again: BTreeSet<Timestamp> = again.map(|report| report.at).collect();
+        let in_time = self.since.plus(self.rollout.down).plus(self.rollout.soak);
+        let mut alarms: Vec<_> = failed.chain(panicked).map(|at| (at, Alarm::Failed)).collect();
+        alarms.extend(again.iter().nth(RESTARTS_MAX).map(|&at| (at, Alarm::Restarts)));
+        if self.whole.is_none_or(|whole| whole > in_time) {
+            alarms.push((in_time, Alarm::NotWhole));
+        }
+        alarms
+    }
+
+    /// When a row that the partner gave, and the new version did not, becomes overdue. One that was overdue already
+    /// when the version came is none of its doing; one that came before is there.
+    fn overdue(&self, theirs: Timestamp, ours: Option<Timestamp>) -> Option<Timestamp> {
+        let due = theirs.max(self.whole?).plus(self.rollout.lag);
+        let late = ours.is_none_or(|ours| ours > due);
+        (late && theirs.plus(self.rollout.lag) > self.since).then_some(due)
+    }
+}
+
+fn earliest(known: &mut Option<Timestamp>, at: Timestamp) {
+    *known = Some(known.map_or(at, |known| known.min(at)));
 }
 
 /// Each row when it was first given, as far as that was before the end of the input.

@@ -1,0 +1,130 @@
+//! The judge of pairs, by pairs that were played well and tampered with afterwards.
+//!
+//! Each holds as it is; what is then changed is something that a fault next to it might be taken to excuse.
+
+use std::sync::Arc;
+
+use rewindow_query::{Row, Span};
+use rewindow_world::engine_subject::EngineSubject;
+use rewindow_world::regions::{Held, PlayOptions, Played, RegionsCase, Signal, Switch, Why, play};
+
+use super::regions::judge_pair;
+use super::{Kind, Truth};
+
+struct Scene {
+    case: RegionsCase,
+    played: Played,
+    truths: Vec<Truth>,
+}
+
+impl Scene {
+    fn of(file: &str, change: impl FnOnce(&mut RegionsCase)) -> Scene {
+        let path = format!("{}/tests/cases/regions/{file}.toml", env!("CARGO_MANIFEST_DIR"));
+        let mut case = RegionsCase::from_toml(&std::fs::read_to_string(path).unwrap()).unwrap();
+        change(&mut case);
+        let plan = Arc::new(crate::language::plan_of(&case.base).unwrap());
+        let make = |own: &_| -> Box<dyn rewindow_world::subject::Subject> {
+            Box::new(EngineSubject::of_case(&plan, own))
+        };
+        let played = play(&case, &plan, &make, PlayOptions::default()).unwrap();
+        let truths = played.cases.iter().map(|own| Truth::of_plan(plan.clone(), own)).collect();
+        let scene = Scene { case, played, truths };
+        assert_eq!(scene.kind(), None, "it holds as it is");
+        scene
+    }
+
+    fn kind(&self) -> Option<Kind> {
+        judge_pair(&self.truths, &self.case, &self.played).err().map(|breach| breach.kind)
+    }
+
+    /// Takes a row out of all that a region gave.
+    fn forget(&mut self, region: usize, row: &Row) {
+        for delivery in &mut self.played.runs[region].deliveries {
+            delivery.rows.retain(|given| given.identity() != row.identity());
+        }
+    }
+}
+
+/// The version in the primary is wrong, and is taken back.
+const WRONG: &str = "faulty-version-stopped-at-the-first-batch";
+/// The version in the primary stalls, and is taken back.
+const STALLS: &str = "stalling-version-meets-a-node-that-is-down";
+
+#[test]
+fn a_wrong_version_excuses_no_row_of_the_version_before() {
+    let mut scene = Scene::of(WRONG, |_| ());
+    let first = scene.truths[0].answer.rows[0].clone();
+    scene.forget(0, &first);
+    assert_eq!(scene.kind(), Some(Kind::Lost));
+}
+
+#[test]
+fn a_wrong_version_is_excused_for_what_it_says_and_for_no_row_that_nobody_owes() {
+    let mut scene = Scene::of(WRONG, |_| ());
+    let upgraded = scene.played.upgrades[0].at;
+    let mut rows = scene.played.runs[0].deliveries.iter_mut().filter(|d| d.at > upgraded);
+    let row = rows.find_map(|delivery| delivery.rows.last_mut()).unwrap();
+    row.ordinal += 7;
+    assert_eq!(scene.kind(), Some(Kind::Invented));
+}
+
+#[test]
+fn a_version_that_stalls_excuses_no_row_once_it_is_taken_back() {
+    let mut scene = Scene::of(STALLS, |_| ());
+    let last = scene.truths[0].answer.rows.last().unwrap().clone();
+    assert!(scene.played.consumer.rows.iter().any(|held| held.row == last && held.region == 1));
+    scene.forget(0, &last);
+    assert_eq!(scene.kind(), Some(Kind::Lost));
+}
+
+/// The rollout begins so late that what the version withholds is not overdue before the input ends.
+fn stalls_unseen() -> Scene {
+    Scene::of(STALLS, |case| {
+        let last = case.base.history.entries.last().unwrap().arrival;
+        case.regions[0].faults.clear();
+        let rollout = case.rollout.as_mut().unwrap();
+        (rollout.at, rollout.lag) = (last.minus(Span::seconds(20)), Span::hours(1));
+        rollout.soak = Span::hours(1);
+    })
+}
+
+#[test]
+fn a_version_that_stalls_unseen_excuses_only_the_consumer_that_reads_it() {
+    let mut scene = stalls_unseen();
+    let held = scene.played.consumer.rows.len();
+    assert!(held < scene.truths[0].answer.rows.len(), "some rows were withheld");
+    let at = scene.played.consumer.rows.last().map(|held: &Held| held.taken).unwrap();
+    scene.played.consumer.switches.push(Switch { at, to: 1, why: Why::Gone });
+    assert_eq!(scene.kind(), Some(Kind::ConsumerLost));
+}
+
+#[test]
+fn a_version_that_stalls_excuses_no_row_that_was_due_before_it_came() {
+    let mut scene = stalls_unseen();
+    let first = scene.truths[0].answer.rows[0].clone();
+    scene.forget(0, &first);
+    scene.played.consumer.rows.retain(|held| held.row != first);
+    assert_eq!(scene.kind(), Some(Kind::Lost));
+}
+
+#[test]
+fn a_version_that_looks_right_after_it_showed_itself_misleads_nobody() {
+    let mut scene = Scene::of(WRONG, |_| ());
+    // No alarm was raised, and the last row of the version is by chance the partner's.
+    let back = scene.played.upgrades.iter().find(|upgrade| upgrade.rollback).unwrap().at;
+    scene.played.decisions.retain(|decision| !matches!(decision.what, Signal::Alarm(_)));
+    let new = scene.played.runs[0].deliveries.iter_mut().filter(|delivery| delivery.at < back);
+    let row = new.filter_map(|delivery| delivery.rows.last_mut()).next_back().unwrap();
+    *row = scene.truths[1].answer.rows.iter().find(|owed| owed.identity() == row.identity()).unwrap().clone();
+    assert_eq!(scene.kind(), Some(Kind::FaultUnnoticed));
+}
+
+#[test]
+fn a_region_soaks_from_when_it_is_whole() {
+    let mut scene = Scene::of("paired-regions-upgrade-in-turn", |_| ());
+    let soak = scene.case.rollout.as_ref().unwrap().soak;
+    let first = scene.played.upgrades[0].region;
+    let report = scene.played.runs[first].recoveries.iter_mut().find(|report| report.version == 1);
+    report.unwrap().at = scene.played.upgrades[1].at.minus(soak).plus(Span::TICK);
+    assert_eq!(scene.kind(), Some(Kind::UpgradedTogether));
+}
