@@ -119,6 +119,7 @@ fn main() {
             batch: 7,
             rate: 10,
             retention: None,
+            retention_size: None,
             heartbeat: Span::minutes(1),
             sink: SinkKind::Append,
         },

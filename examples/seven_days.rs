@@ -46,6 +46,7 @@ pub(crate) fn case(hours: i64) -> Case {
             batch: 1_000,
             rate: 100,
             retention: Some(Span::hours(24)),
+            retention_size: None,
             heartbeat: Span::seconds(5),
             sink: SinkKind::Append,
         },

@@ -192,6 +192,7 @@ pub fn small_case(choices: &mut dyn Choices) -> Case {
         batch: 100,
         rate: 1_000,
         retention: None,
+        retention_size: None,
         heartbeat: Span::seconds(10),
         sink: sink(choices),
     };

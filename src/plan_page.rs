@@ -8,12 +8,14 @@
 //! its speed: that over `partitions x speed` where all are equally full.
 //! Invariant: the screen says what the JSON says, in words.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rewindow_query::plan::{Input, Op, Window};
 use rewindow_query::{Ordering, Plan, Span};
 use rewindow_world::case::Deployment;
 use rewindow_world::error::CaseError;
+use rewindow_world::journal::stored_bytes;
 use serde::Serialize;
 
 use crate::job::{Job, Query};
@@ -68,8 +70,11 @@ pub struct Stage {
 /// What follows from the deployment.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Deployed {
-    /// How long the source keeps an entry; `None` keeps all.
+    /// How long the source keeps an entry, by age or for its size, whichever is less; `None` keeps all.
     pub kept: Option<Span>,
+    /// What size alone comes to at this rate; `None` if it is not limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_by_size: Option<KeptBySize>,
     /// How much is missing; zero if it is enough.
     pub missing: Span,
     /// What would help, if something is missing.
@@ -89,6 +94,17 @@ pub struct Deployed {
     /// What a start "now" came to in virtual time, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub simulated: Option<Simulated>,
+}
+
+/// What a source that keeps so many bytes of each partition keeps at a rate.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct KeptBySize {
+    /// Bytes of each partition.
+    pub bytes: u64,
+    /// Bytes that each entry that comes in adds to the fullest partition, on average, in the events of the job.
+    pub bytes_each: f64,
+    /// How long it takes to fill the fullest partition.
+    pub lasts: Span,
 }
 
 /// What a kind of recovery takes.
@@ -119,7 +135,8 @@ impl PlanPage {
         let partitions = job.partitions().iter().map(|&p| u64::from(p)).sum();
         let measured = rate.unwrap_or_else(|| measured_rate(job));
         let fullest = simulate::shares(&job.base(), &job.partitions());
-        page.deploy(&job.deployment, (partitions, fullest), measured, rate.is_none());
+        let by_size = job.deployment.retention_size.and_then(|bytes| KeptBySize::at(job, bytes, measured));
+        page.deploy(&job.deployment, (partitions, fullest), measured, rate.is_none(), by_size);
         page
     }
 
@@ -156,10 +173,11 @@ impl PlanPage {
         (partitions, fullest): (u64, f64),
         rate: f64,
         rate_measured: bool,
+        kept_by_size: Option<KeptBySize>,
     ) {
         let speed = deployment.rate;
-        let missing =
-            deployment.retention.map_or(Span::ZERO, |kept| minus(self.needed, kept).max(Span::ZERO));
+        let kept = deployment.retention.into_iter().chain(kept_by_size.as_ref().map(|kept| kept.lasts)).min();
+        let missing = kept.map_or(Span::ZERO, |kept| minus(self.needed, kept).max(Span::ZERO));
         let recovery = |fault, replays: String, gap: Span| {
             let entries = (rate * seconds(gap)).ceil();
             let catch_up = simulate::catch_up(entries, fullest, speed);
@@ -175,9 +193,10 @@ impl PlanPage {
             recovery("stop, start", lookback, needed),
         ];
         self.deployed = Some(Deployed {
-            kept: deployment.retention,
+            kept,
             missing,
-            remedies: self.remedies(deployment.retention, missing),
+            remedies: self.remedies(kept, kept_by_size.as_ref(), missing),
+            kept_by_size,
             rate,
             rate_measured,
             partitions,
@@ -188,18 +207,23 @@ impl PlanPage {
         });
     }
 
-    fn remedies(&self, kept: Option<Span>, missing: Span) -> Vec<String> {
+    fn remedies(&self, kept: Option<Span>, by_size: Option<&KeptBySize>, missing: Span) -> Vec<String> {
         let Some(kept) = kept.filter(|_| missing > Span::ZERO) else { return Vec::new() };
         let hour = Span::hours(1).0;
         let hours = Span(self.needed.0.div_euclid(hour).saturating_add(1).saturating_mul(hour));
         let spare = exact(minus(hours, self.needed));
-        let mut remedies = vec![format!("keep {hours} (with {spare} to spare)")];
+        let bytes = by_size.filter(|by_size| by_size.lasts < hours).map(|by_size| {
+            let bytes = by_size.bytes as f64 * (seconds(hours) / seconds(by_size.lasts.max(Span::TICK)));
+            format!(": {} bytes of each partition", text::number(bytes.ceil() as u64))
+        });
+        let bytes = bytes.unwrap_or_default();
+        let mut remedies = vec![format!("keep {hours}{bytes} (with {spare} to spare)")];
         // Shortening one stage helps only if it stands on every path that is too long.
         let long = self.outputs.iter().filter(|o| o.total > kept);
         let worst = long.max_by_key(|o| o.total);
         let stages = worst.into_iter().flat_map(|o| o.stages.iter().map(move |s| (o, s)));
         if let Some((output, stage)) =
-            stages.filter(|(_, s)| s.lookback > missing && !s.is_fixed()).max_by_key(|(_, s)| s.lookback)
+            stages.filter(|(_, s)| s.can_give() > missing && !s.is_fixed()).max_by_key(|(_, s)| s.lookback)
         {
             let least = minus(stage.lookback, missing);
             remedies.push(match stage.operator {
@@ -277,19 +301,30 @@ impl PlanPage {
 
     fn retention(&self, deployed: &Deployed, screen: &mut String) {
         let needed = exact(self.needed);
+        screen.push('\n');
+        if let Some(KeptBySize { bytes, lasts, .. }) = deployed.kept_by_size {
+            let (bytes, rate) = (text::number(bytes), frequency(deployed.rate));
+            let words = format!(
+                "{bytes} bytes of each partition: at {rate} the fullest is full after {}",
+                shown(lasts)
+            );
+            screen.push_str(&text::wrap(&format!("  size        {words}."), WIDTH, 14));
+            screen.push('\n');
+        }
         let words = match deployed.kept {
             None => "the source keeps everything: enough".to_owned(),
             Some(kept) if deployed.missing == Span::ZERO => {
                 let (needed, spare) = (shown(self.needed), shown(minus(kept, self.needed)));
+                let kept = shown(kept);
                 format!("the source keeps {kept}, {needed} are needed: enough, with {spare} to spare")
             }
             Some(kept) => format!(
-                "the source keeps {kept}, {needed} are needed: too little. After an upgrade without state, or a \
+                "the source keeps {}, {needed} are needed: too little. After an upgrade without state, or a \
                  restart, rows of up to {} may be wrong or missing, and are announced as such",
+                shown(kept),
                 exact(deployed.missing)
             ),
         };
-        screen.push('\n');
         screen.push_str(&text::wrap(&format!("  retention   {words}."), WIDTH, 14));
         screen.push('\n');
         if !deployed.remedies.is_empty() {
@@ -358,7 +393,31 @@ impl Simulated {
     }
 }
 
+impl KeptBySize {
+    /// At so many entries per second; `None` where the job has no events to tell their size from.
+    fn at(job: &Job, bytes: u64, rate: f64) -> Option<KeptBySize> {
+        let mut partitions = BTreeMap::<(usize, u32), u64>::new();
+        for entry in &job.log.history.entries {
+            *partitions.entry((entry.input, entry.partition)).or_default() += stored_bytes(&entry.payload);
+        }
+        let fullest = partitions.into_values().max().filter(|&bytes| bytes > 0)?;
+        let bytes_each = fullest as f64 / job.log.history.entries.len() as f64;
+        // To the second below. More than fits into a span is as good as for ever.
+        let seconds = ((bytes as f64 / (bytes_each * rate)) as i64).min(i64::MAX / Span::seconds(1).0);
+        let lasts = Span::seconds(seconds);
+        Some(KeptBySize { bytes, bytes_each, lasts })
+    }
+}
+
 impl Stage {
+    /// By how much a setting or another query can shorten it, if at all: the early limit is fixed.
+    fn can_give(&self) -> Span {
+        match self.operator {
+            "ordering" => minus(self.lookback, plus(Span::EARLY, Span::EARLY)),
+            _ => self.lookback,
+        }
+    }
+
     /// Whether no setting and no query makes it shorter.
     fn is_fixed(&self) -> bool {
         *self == arrival_stage()

@@ -67,6 +67,7 @@ pub fn simulate(base: &Case, plan: &Arc<Plan>, rate: f64) -> Result<Option<Simul
     let start = FaultKind::UserRestart { stopped: Span::ZERO, start: StartMode::Now };
     let mut case = Case { faults: vec![Fault { at: now, kind: start }], ..case };
     (case.deployment.rate, case.deployment.retention) = (speed, None);
+    case.deployment.retention_size = None;
     let subject = EngineSubject::of_case(plan, &case);
     let run = try_run(&case, plan, &subject, RunOptions { trace: false })?;
     let started = |shard: usize| run.recoveries.iter().find(|r| r.shard == shard && r.generation == 1);

@@ -63,6 +63,7 @@ pub(crate) fn case(count: i64) -> Case {
             batch: 7,
             rate: 50,
             retention: None,
+            retention_size: None,
             heartbeat: Span::seconds(40),
             sink: SinkKind::Append,
         },

@@ -104,6 +104,7 @@ fn case(query: &str, keyed: u32, span: Span) -> Case {
             batch: 100,
             rate: 1_000,
             retention: None,
+            retention_size: None,
             heartbeat: Span::seconds(10),
             sink: SinkKind::Append,
         },

@@ -241,6 +241,33 @@ const MISTAKES: &[Mistake] = &[
         exit: 4,
     },
     Mistake {
+        name: "a source of no size",
+        make: |f| _ = f.replace("job.toml", "rate = 100", "rate = 100\nretention_size = 0"),
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:20:18",
+        hint: "see examples/",
+        exit: 4,
+    },
+    Mistake {
+        name: "a source of less than no size",
+        make: |f| _ = f.replace("job.toml", "rate = 100", "rate = 100\nretention_size = -1"),
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:20:18",
+        hint: "invalid value: integer `-1`",
+        exit: 4,
+    },
+    Mistake {
+        name: "a size in words",
+        make: |f| _ = f.replace("job.toml", "rate = 100", "rate = 100\nretention_size = \"1 GiB\""),
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:20:18",
+        hint: "expected u64",
+        exit: 4,
+    },
+    Mistake {
         name: "partitions without a key",
         make: |f| _ = f.replace("job.toml", "partitions = 1", "partitions = 2"),
         arguments: RUN,
@@ -548,6 +575,38 @@ fn the_examples_plan_what_their_comments_say() {
         assert!(text.contains(words), "{name}: {}", said.out);
         narrow(&said);
     }
+}
+
+/// Twelve events of 69 bytes within 220 s: 1,000 bytes last for so many of the average.
+#[test]
+fn a_plan_says_how_long_a_size_lasts() {
+    let fixture = Fixture::new("size");
+    fixture.replace("job.toml", "rate = 100", "rate = 100\nretention_size = 1_000");
+    let words = |said: &Said| said.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = fixture.run(&["plan", "job.toml"]);
+    narrow(&said);
+    for part in [
+        "size 1,000 bytes of each partition: at 196 entries/h the fullest is full after",
+        "retention the source keeps 4 min 46 s, 11 min 5 s are needed: too little",
+        "remedies keep 1 h: 12,588 bytes of each partition (with 48 min 55 s to spare)",
+    ] {
+        assert!(words(&said).contains(part), "{part}: {}", said.out);
+    }
+    // Nothing is late by less than nothing, and one minute of a window cannot give six.
+    assert!(!said.out.contains("accept events") && !said.out.contains("shorten"), "{}", said.out);
+    let page = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&fixture.run(arguments).out).unwrap()
+    };
+    let size = page(&["plan", "job.toml", "--format", "json"])["deployed"]["kept_by_size"].clone();
+    let each = (feed().len() - 12) as f64 / 12.0;
+    assert_eq!((size["bytes"].as_u64(), size["bytes_each"].as_f64()), (Some(1_000), Some(each)));
+    // The stricter of the two, and enough where both are.
+    fixture.replace("job.toml", "= 1_000", "= 1_000_000\nretention = \"20 min\"");
+    assert!(
+        words(&fixture.run(&["plan", "job.toml"])).contains("keeps 20 min, 11 min 5 s are needed: enough")
+    );
+    let header = fixture.run(&["check", "job.toml", "--cases", "1"]);
+    assert!(words(&header).contains("source keeps 20 min · enough"), "{}", header.out);
 }
 
 #[test]

@@ -160,6 +160,7 @@ fn case(query: &str, streams: usize, step: i64, history: Arc<History>, faults: V
             batch: 1,
             rate: 1_000,
             retention: None,
+            retention_size: None,
             heartbeat: steps(3),
             sink: SinkKind::Append,
         },

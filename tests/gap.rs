@@ -10,7 +10,7 @@ use rewindow::generate::{Trouble, Vary, schedule, small_case};
 use rewindow::judge::{Held, Verdict};
 use rewindow::trial::trial;
 use rewindow_query::Span;
-use rewindow_world::case::Case;
+use rewindow_world::case::{Case, Deployment, FaultKind};
 use rewindow_world::outcome::Run;
 use rewindow_world::reached;
 use support::{Reached, Search, engine, holds_in_the_world, truth};
@@ -21,6 +21,8 @@ struct Seen {
     held: Held,
     /// How long the source keeps, beside what the plan says is needed.
     beside: Option<Span>,
+    /// Nothing but size limits what it keeps.
+    by_size: bool,
 }
 
 fn check(name: &'static str, cases: u64, troubles: &[Trouble], required: &[&str]) {
@@ -39,7 +41,10 @@ fn check(name: &'static str, cases: u64, troubles: &[Trouble], required: &[&str]
                 return Err("broke once and then held".to_owned());
             };
             let beside = case.deployment.retention.map(|keep| Span(keep.0 - vary.lookback.0));
-            Ok(Seen { run, held, beside })
+            let Deployment { retention, retention_size, .. } = case.deployment;
+            let cut = case.faults.iter().any(|fault| matches!(fault.kind, FaultKind::RetentionCut { .. }));
+            let by_size = retention_size.is_some() && retention.is_none() && !cut;
+            Ok(Seen { run, held, beside, by_size })
         },
         |seen| note(&seen, &mut reached),
     );
@@ -52,12 +57,18 @@ const OUTSIDE: &str = "rows hold beside a gap";
 const NARROW: &str = "nothing differs inside a gap";
 const EXACT: &str = "recovered from a log exactly as long as needed";
 const TICK_LESS: &str = "recovered from a log a tick shorter";
+const BY_SIZE: &str = "gap in a log that forgets by size alone";
+const READER_BY_SIZE: &str = "overtaken in a log that forgets by size alone";
 
 fn note(seen: &Seen, reached: &mut Reached) {
-    let Seen { run, held, beside } = seen;
+    let Seen { run, held, beside, by_size } = seen;
     run.reached.iter().for_each(|(&state, &count)| reached.add(state, count));
     for report in run.recoveries.iter().filter(|report| !report.answer.gaps.is_empty()) {
         reached.note(format!("gap after {}", report.fault));
+        reached.add(BY_SIZE, u64::from(*by_size));
+    }
+    if *by_size {
+        reached.add(READER_BY_SIZE, run.reached.get(reached::EXPIRED_READER).copied().unwrap_or(0));
     }
     if held.recoveries.announced > 0 {
         reached.note(if held.rows_in_gaps > 0 { DIFFERS } else { NARROW });
@@ -80,6 +91,8 @@ fn every_fault_with_a_short_log() {
         OUTSIDE,
         EXACT,
         TICK_LESS,
+        BY_SIZE,
+        READER_BY_SIZE,
         "gap after node kill",
         "gap after os upgrade",
         "gap after upgrade, state",

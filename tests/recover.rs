@@ -46,7 +46,7 @@ fn check(name: &'static str, cases: u64, troubles: &[Trouble], required: &[&str]
             let mut vary = Vary::all(&owed.plan, &base.ordering);
             (vary.faults, vary.retention) = (troubles.to_vec(), false);
             let mut base = Case { faults: Vec::new(), ..base };
-            base.deployment.retention = None;
+            (base.deployment.retention, base.deployment.retention_size) = (None, None);
             let case = schedule(&base, &vary, choices);
             let (run, verdict) = trial(&owed, &case, engine(&owed.plan, &case).as_ref(), false);
             if let Verdict::Broken(_) = verdict {

@@ -121,7 +121,7 @@ fn a_sink_that_is_away_loses_nothing() {
     search.run(
         |_, choices| {
             let mut case = small_case(choices);
-            case.deployment.retention = None;
+            (case.deployment.retention, case.deployment.retention_size) = (None, None);
             case.faults.retain(|fault| FaultKind::strikes_sink(&fault.kind));
             let truth = truth(&case);
             let run = run(&truth, &case, engine(&truth.plan, &case).as_ref());

@@ -9,7 +9,7 @@ use rewindow::campaign::{Kept, Summary, required};
 use rewindow::generate::Vary;
 use rewindow::job::{Job, Remark};
 use rewindow::judge::{Level, Truth};
-use rewindow::plan_page::{PlanPage, duration, exact};
+use rewindow::plan_page::{PlanPage, duration, exact, shown};
 use rewindow::text::{self, Align, WIDTH, count, number};
 use rewindow_query::Span;
 use rewindow_query::plan::Op;
@@ -56,14 +56,14 @@ pub(super) fn header(job: &Job, seed: &ChosenSeed) -> String {
         count(operators as u64, "operator"),
         count(job.log.history.entries.len() as u64, "entry"),
     );
-    let page = PlanPage::of_job(job, Some(1.0));
+    let page = PlanPage::of_job(job, None);
     let lookback = (0..plan.outputs.len()).map(|o| plan.lookback(o)).max().unwrap_or(Span::ZERO);
     let ordering = Span(page.needed.0.saturating_sub(lookback.0));
-    let missing = page.deployed.as_ref().map_or(Span::ZERO, |d| d.missing);
-    let source = match job.deployment.retention {
+    let (kept, missing) = page.deployed.as_ref().map_or((None, Span::ZERO), |d| (d.kept, d.missing));
+    let source = match kept {
         None => "source keeps everything · enough".to_owned(),
-        Some(kept) if missing == Span::ZERO => format!("source keeps {kept} · enough"),
-        Some(kept) => format!("source keeps {kept} · {} too little", exact(missing)),
+        Some(kept) if missing == Span::ZERO => format!("source keeps {} · enough", shown(kept)),
+        Some(kept) => format!("source keeps {} · {} too little", shown(kept), exact(missing)),
     };
     let parallel = if plan.parallel { " · fully parallel" } else { "" };
     let [lookback, ordering] = [lookback, ordering].map(exact);

@@ -5,11 +5,13 @@
 //! fault it may use (swarm), so that combinations are tried which an even mix would drown. Keeps query,
 //! history and ordering, unless a slice is asked for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rewindow_query::time::SECOND;
 use rewindow_query::{Entry, Span, Timestamp};
 use rewindow_world::case::{Case, Damage, Deployment, Fault, FaultKind, LinkTrouble, StartMode};
+use rewindow_world::journal::stored_bytes;
 
 use super::{Trouble, Vary};
 use crate::choices::Choices;
@@ -31,6 +33,9 @@ pub fn schedule(base: &Case, vary: &Vary, choices: &mut dyn Choices) -> Case {
     }
     case.faults = faults(&case, vary, &scene, choices);
     case.turns = turns(vary, choices);
+    if vary.retention {
+        case.deployment.retention_size = retention_size(&case, choices);
+    }
     case
 }
 
@@ -130,6 +135,7 @@ fn deployment(base: &Deployment, scene: &Scene, choices: &mut dyn Choices) -> De
         batch,
         rate,
         retention: base.retention,
+        retention_size: base.retention_size,
         heartbeat: bounded(heartbeat),
         sink: base.sink,
     }
@@ -145,6 +151,25 @@ fn retention(base: Option<Span>, vary: &Vary, scene: &Scene, choices: &mut dyn C
         _ => Span(choices.range(0, scene.length().0.max(SECOND))),
     };
     Some(Span(keep.0.clamp(0, Span::hours(24 * 365).0)))
+}
+
+/// As deployed, all, or less than what the fullest partition holds in the end: an event or two, half of it, nearly all.
+fn retention_size(case: &Case, choices: &mut dyn Choices) -> Option<u64> {
+    let chosen = choices.weighted(&[10, 1, 1, 1]);
+    if chosen == 0 {
+        return case.deployment.retention_size;
+    }
+    let mut partitions = BTreeMap::<(usize, u32), u64>::new();
+    for entry in &case.history.entries {
+        *partitions.entry((entry.input, entry.partition)).or_default() += stored_bytes(&entry.payload);
+    }
+    let fullest = i64::try_from(partitions.into_values().max().unwrap_or(0)).unwrap_or(i64::MAX);
+    let most = match chosen {
+        1 => fullest.min(100),
+        2 => fullest / 2,
+        _ => fullest,
+    };
+    u64::try_from(choices.range(0, most)).ok()
 }
 
 fn faults(case: &Case, vary: &Vary, scene: &Scene, choices: &mut dyn Choices) -> Vec<Fault> {

@@ -179,6 +179,7 @@ fn settings(file: &JobFile) -> [Option<Flaw>; 5] {
         ("poll_interval", d.poll_interval > Span::ZERO),
         ("heartbeat", d.heartbeat > Span::ZERO),
         ("retention", d.retention.is_none_or(|r| r > Span::ZERO)),
+        ("retention_size", d.retention_size.is_none_or(|bytes| bytes > 0)),
     ];
     let idle = positive.iter().find(|(_, holds)| !holds).map(|(key, _)| key);
     [

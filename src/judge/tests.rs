@@ -54,6 +54,7 @@ fn case() -> Case {
             batch: 10,
             rate: 10,
             retention: None,
+            retention_size: None,
             heartbeat: Span::seconds(60),
             sink: SinkKind::Append,
         },

@@ -31,6 +31,7 @@ impl Search<'_> {
             batch: 1_000,
             rate: 1_000,
             retention: None,
+            retention_size: None,
             heartbeat: SPANS[0],
             sink: SinkKind::Append,
         };
@@ -66,6 +67,13 @@ impl Search<'_> {
             &[None],
             |case| case.deployment.retention,
             |case, retention| with_deployment(case, Deployment { retention, ..case.deployment.clone() }),
+        );
+        self.plainer(
+            &[None],
+            |case| case.deployment.retention_size,
+            |case, size| {
+                with_deployment(case, Deployment { retention_size: size, ..case.deployment.clone() })
+            },
         );
         self.plainer(
             &[1_000, 1],

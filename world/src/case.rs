@@ -72,6 +72,10 @@ pub struct Deployment {
     pub rate: u64,
     /// How long the source keeps an entry after its arrival; `None` keeps all.
     pub retention: Option<Span>,
+    /// How many bytes of each partition the source keeps; `None` keeps all, as far as age allows. An event counts with
+    /// the bytes of its text as JSON, an unreadable one with its own, an estimate with nothing.
+    #[serde(default)]
+    pub retention_size: Option<u64>,
     /// While a partition is idle, an estimate of the arrival clock is journaled this often (rule 3.7).
     pub heartbeat: Span,
     /// What takes the rows.

@@ -467,6 +467,9 @@ impl Deployment {
         if let Some(retention) = self.retention {
             writeln!(out, "deployment.retention = {}", clock(retention))?;
         }
+        if let Some(bytes) = self.retention_size {
+            writeln!(out, "deployment.retention_size = {bytes}")?;
+        }
         writeln!(out, "deployment.heartbeat = {}", clock(self.heartbeat))?;
         match self.sink {
             SinkKind::Append => Ok(()),

@@ -23,6 +23,8 @@ pub const TURNS_MAX: usize = 100_000;
 pub const NODES_MAX: u32 = 256;
 /// Highest rate, in entries per second.
 pub const RATE_MAX: u64 = 1_000_000_000_000;
+/// Most bytes of a partition that a source can be told to keep.
+pub const RETENTION_SIZE_MAX: u64 = 1 << 50;
 /// Longest span of a deployment or a fault. With [`NODES_MAX`] it keeps sums far inside an `i64`.
 pub const SPAN_MAX: Span = Span::hours(3_660 * 24);
 
@@ -174,6 +176,10 @@ impl Deployment {
         within("checkpoint_interval", self.checkpoint_interval, Span::TICK, SPAN_MAX)?;
         within("poll_interval", self.poll_interval, Span::TICK, SPAN_MAX)?;
         within("heartbeat", self.heartbeat, Span::TICK, SPAN_MAX)?;
+        if let Some(bytes) = self.retention_size.filter(|&bytes| bytes > RETENTION_SIZE_MAX) {
+            let found = format!("retention_size is {bytes}");
+            return Err(CaseError::new("case-bound", found).hint(format!("0 to {RETENTION_SIZE_MAX} bytes")));
+        }
         self.retention.map_or(Ok(()), |keep| within("retention", keep, Span::ZERO, SPAN_MAX))
     }
 }

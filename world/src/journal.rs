@@ -89,6 +89,16 @@ impl Journal {
     }
 }
 
+/// How many bytes an entry takes up in the source: an event those of its text as JSON, an unreadable one its own. An
+/// estimate takes up none: it is the job's, not the application's.
+pub fn stored_bytes(payload: &Payload) -> u64 {
+    match payload {
+        Payload::Event(record) => record.to_string().len() as u64,
+        Payload::Malformed(text) => text.len() as u64,
+        Payload::Estimate => 0,
+    }
+}
+
 struct Writer<'a> {
     case: &'a Case,
     first: Timestamp,

@@ -73,7 +73,7 @@ pub fn try_run(
     subject: &dyn Subject,
     options: RunOptions,
 ) -> Result<Run, CaseError> {
-    let log = Log::new(Journal::of(case, plan)?, case.deployment.retention);
+    let log = Log::new(Journal::of(case, plan)?, case);
     let (shards, layout) = match guarded::layout(subject) {
         Ok(found) => found,
         Err(Panic(message)) => {

@@ -226,6 +226,7 @@ proptest! {
                 batch: u32::MAX,
                 rate: 12,
                 retention: spans.3,
+                retention_size: spans.3.map(|keep| keep.0.unsigned_abs() % (1 << 50)),
                 heartbeat: spans.1,
                 sink: SinkKind::ALL[faults.len() % 4],
             },

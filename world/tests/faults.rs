@@ -376,7 +376,9 @@ fn any_case() -> impl Strategy<Value = (Case, bool)> {
         case.deployment.poll_interval = Span::minutes(pace.1);
         case.deployment.batch = pace.2;
         case.deployment.rate = pace.3;
-        case.deployment.retention = pace.4.map(Span::minutes);
+        // By age, by size, by both.
+        case.deployment.retention = pace.4.filter(|keep| keep % 3 != 0).map(Span::minutes);
+        case.deployment.retention_size = pace.4.filter(|keep| keep % 3 != 1).map(i64::unsigned_abs);
         if pace.5 {
             // Seconds instead of minutes, and a second for an entry: faults strike inside recoveries.
             for fault in &mut case.faults {

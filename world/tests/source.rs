@@ -6,9 +6,11 @@ mod toy;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use rewindow_query::{Outcome, Recovered, Retained, Shard, Span, Timestamp};
+use rewindow_query::{History, Outcome, Payload, Recovered, Retained, Shard, Span, Timestamp};
 use rewindow_world::case::{Case, FaultKind};
+use rewindow_world::journal::stored_bytes;
 use rewindow_world::run;
 use rewindow_world::subject::{Opening, Refusal, Subject, Worker};
 use toy::{Toy, case, minute, plan};
@@ -67,6 +69,45 @@ fn age_is_counted_from_arrival_and_its_limit_is_kept() {
     assert_eq!(with(less), (kept(3, Some(minute(20))), vec![3, 3, 3, 3, 4, 5, 5]));
     assert_eq!(with(Span::ZERO).0, kept(4, Some(minute(30))));
     assert_eq!(with(Span::hours(1)).0, kept(0, None));
+}
+
+#[test]
+fn size_is_counted_in_bytes_and_what_arrives_now_is_kept() {
+    // Five of seven have arrived, each of the same size.
+    let bytes = stored_bytes(&case(1, &[(0, 0)], vec![]).history.entries[0].payload);
+    let with = |size| seen(move |case| case.deployment.retention_size = Some(size));
+    assert_eq!(with(5 * bytes).0, kept(0, None));
+    assert_eq!(with(5 * bytes - 1), (kept(1, Some(minute(0))), vec![1, 1, 2, 3, 4, 5, 5]));
+    assert_eq!(with(2 * bytes), (kept(3, Some(minute(20))), vec![3, 3, 3, 3, 4, 5, 5]));
+    assert_eq!(with(0), (kept(4, Some(minute(30))), vec![4, 4, 4, 4, 4, 5, 5]));
+    // With age the stricter of the two counts.
+    let both = |size, keep| {
+        seen(move |case| {
+            case.deployment.retention_size = Some(size);
+            case.deployment.retention = Some(keep);
+        })
+    };
+    assert_eq!(both(2 * bytes, Span::minutes(20)).0, kept(3, Some(minute(20))));
+    assert_eq!(both(4 * bytes, Span::minutes(20)).0, kept(2, Some(minute(10))));
+}
+
+#[test]
+fn an_estimate_takes_up_no_room_and_an_unreadable_event_its_text() {
+    let bytes = stored_bytes(&case(1, &[(0, 0)], vec![]).history.entries[0].payload);
+    let with = |size, payload: fn() -> Payload| {
+        let change = move |case: &mut Case| {
+            case.deployment.retention_size = Some(size);
+            let mut history = History::clone(&case.history);
+            history.entries[2].payload = payload();
+            case.history = Arc::new(history);
+        };
+        seen(change).0
+    };
+    // Of the events of minutes 0, 10, 30, 40 two fit, and the estimate of minute 20 beside them.
+    assert_eq!(with(2 * bytes, || Payload::Estimate), kept(2, Some(minute(10))));
+    let text = || Payload::Malformed("four".into());
+    assert_eq!(with(2 * bytes + 4, text), kept(2, Some(minute(10))));
+    assert_eq!(with(2 * bytes + 3, text), kept(3, Some(minute(20))));
 }
 
 #[test]

@@ -267,6 +267,7 @@ pub fn case(partitions: u32, events: &[(u32, i64)], faults: Vec<(i64, FaultKind)
             batch: 3,
             rate: 7,
             retention: None,
+            retention_size: None,
             heartbeat: Span::minutes(20),
             sink: SinkKind::Append,
         },
