@@ -1,7 +1,8 @@
 //! What is on its way between tasks, and who asks whom again.
 //!
 //! A packet takes `link_delay`, longer, twice or out of order while a fault says so, and arrives whatever has become of its
-//! sender. A task that is down hears nothing. Whenever a task is opened it asks its upstream tasks from the number it wants,
+//! sender. A task that is down hears nothing; what comes for one whose node hangs is at hand when
+//! that goes on. Whenever a task is opened it asks its upstream tasks from the number it wants,
 //! and its downstream tasks ask it.
 //!
 //! ```text
@@ -40,12 +41,13 @@ pub(crate) struct Trouble {
     pub(crate) what: LinkTrouble,
 }
 
-struct Flying {
+/// A packet under way.
+pub(crate) struct Flying {
     from: usize,
-    to: usize,
+    pub(crate) to: usize,
     /// The place of the sender among the receiver's upstream tasks.
-    place: usize,
-    packet: Packet,
+    pub(crate) place: usize,
+    pub(crate) packet: Packet,
 }
 
 impl World<'_> {
@@ -115,11 +117,15 @@ impl World<'_> {
         }
     }
 
-    fn take_packet(&mut self, Flying { from, to, place, packet }: Flying) {
-        if self.parts[to].worker.is_none() {
-            self.reach(reached::PACKET_LOST);
+    /// A task takes what has come for it.
+    pub(crate) fn take_packet(&mut self, flying: Flying) {
+        if self.parts[flying.to].worker.is_none() {
+            if !self.keep_mail(flying) {
+                self.reach(reached::PACKET_LOST);
+            }
             return;
         }
+        let Flying { from, to, place, packet } = flying;
         // A save that fell due holds the state from before.
         self.keep_due(to);
         let Some(worker) = &mut self.parts[to].worker else { return };

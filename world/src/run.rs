@@ -398,6 +398,7 @@ impl World<'_> {
         let state = &mut self.shards[shard];
         if state.failed {
             state.dead = true;
+            self.thaw_dead(shard);
             self.end_writes(shard);
         } else {
             let at = self.now.plus(RESTART_AFTER);

@@ -28,7 +28,7 @@ use rewindow_query::{Row, Timestamp};
 use crate::case::{Case, FaultKind, SinkKind};
 use crate::outcome::{Delivery, Visible};
 
-use line::Line;
+pub(crate) use line::Line;
 pub(crate) use seen::Seen;
 
 /// What can take rows.
@@ -61,6 +61,8 @@ pub(crate) struct Sinks {
     kind: SinkKind,
     sink: Box<dyn Sink>,
     lines: Vec<Line>,
+    /// What it has seen of each shard.
+    seen: Vec<Seen>,
     plants: Plants,
     /// It takes nothing before this.
     away_until: Timestamp,
@@ -82,6 +84,7 @@ impl Sinks {
                 SinkKind::Transactional => Box::new(transactional::Transactional::new(shards)),
             },
             lines: (0..shards).map(|_| Line::default()).collect(),
+            seen: vec![Seen::default(); shards],
             plants,
             away_until: Timestamp::MIN,
             acks_to_lose: 0,
@@ -91,12 +94,12 @@ impl Sinks {
 
     /// What has been seen of each shard.
     pub(crate) fn seen(&self) -> impl Iterator<Item = &Seen> {
-        self.lines.iter().map(|line| &line.seen)
+        self.seen.iter()
     }
 
     /// The user starts a shard at `start`. Gives the span left out, if any.
     pub(crate) fn restart(&mut self, shard: usize, start: Timestamp) -> Option<(Timestamp, Timestamp)> {
-        self.lines[shard].seen.restart(start)
+        self.seen[shard].restart(start)
     }
 
     /// Whether checkpoints must be written when they fall due: for this sink depends on them, or they may be
@@ -115,12 +118,12 @@ impl Sinks {
 
     /// Whether a shard has something to write that the sink has not acknowledged.
     pub(crate) fn waits(&self, shard: usize) -> bool {
-        !self.lines[shard].waiting.is_empty()
+        self.lines[shard].waits()
     }
 
     /// Whether nothing waits.
     pub(crate) fn is_idle(&self) -> bool {
-        self.lines.iter().all(|line| line.waiting.is_empty())
+        !self.lines.iter().any(Line::waits)
     }
 
     /// A checkpoint of a shard is saved: the transaction that it seals.
@@ -138,7 +141,7 @@ impl Index<usize> for Sinks {
     type Output = Seen;
 
     fn index(&self, shard: usize) -> &Seen {
-        &self.lines[shard].seen
+        &self.seen[shard]
     }
 }
 

@@ -6,7 +6,8 @@
 //!   saves       S         (S)       S                put off while anything waits: it would have b behind it
 //! ```
 //!
-//! What waits is in the memory of the writer, and is lost with its node: then it is written again by replay. A job
+//! What waits is in the memory of the writer, and is lost with its node: then it is written again by replay. A node
+//! that hangs writes nothing: what waits goes on waiting in it, and is lost with it, or fenced, if it is replaced. A job
 //! that failed for good still writes what waits. Which transactions to commit is the engine's to say. Invariant: a
 //! checkpoint is saved only when all that it has behind it was taken by the sink.
 
@@ -21,6 +22,7 @@ use crate::queue::Event;
 use crate::reached;
 use crate::run::World;
 
+use super::Line;
 use super::line::{Job, Waiting};
 
 /// How long a writer waits for an acknowledgement before it writes again.
@@ -80,11 +82,22 @@ impl World<'_> {
         self.reach(reached::WRITES_LOST);
     }
 
+    /// The process that writes for a shard hangs, and with it what waits.
+    pub(crate) fn freeze_writes(&mut self, shard: usize) -> Line {
+        std::mem::take(&mut self.sink.lines[shard])
+    }
+
+    /// It goes on.
+    pub(crate) fn thaw_writes(&mut self, shard: usize, line: Line) {
+        self.sink.lines[shard] = line;
+        self.pump(shard);
+    }
+
     /// A shard was opened, from the checkpoint that sealed this transaction or from none.
     pub(crate) fn open_writer(&mut self, shard: usize, generation: u32, sealed: Option<u64>) {
         let line = &mut self.sink.lines[shard];
         line.waiting.clear();
-        line.rest_until = None;
+        (line.rest_until, line.by) = (None, generation);
         let Some(ledger) = self.sink.sink.ledger(shard) else { return };
         let (writer, settlement) = Writer::open(ledger, sealed, self.sink.plants);
         line.writer = Some(writer);
@@ -112,7 +125,7 @@ impl World<'_> {
 
     fn submit_commit(&mut self, shard: usize, numbers: Vec<u64>, successor: bool) {
         if !numbers.is_empty() {
-            let by = self.writer_of(shard).map_or(0, |writer| writer.generation);
+            let by = self.sink.lines[shard].by;
             self.submit(shard, Job::Commit { by, numbers, successor });
         }
     }
@@ -193,7 +206,7 @@ impl World<'_> {
                     _ => {}
                 }
                 if stage.is_none() {
-                    let copies = self.sink.lines[shard].seen.append(&delivery.rows, frontier);
+                    let copies = self.sink.seen[shard].append(&delivery.rows, frontier);
                     self.reach_times(reached::COPIES, copies);
                 }
                 self.record(delivery, waiting.done);
@@ -201,7 +214,7 @@ impl World<'_> {
             Job::Commit { by, numbers, successor } => {
                 for transaction in self.sink.sink.commit(self.now, shard, by, &numbers) {
                     let rows = transaction.rows.len() as u64;
-                    self.sink.lines[shard].seen.append(&transaction.rows, transaction.frontier);
+                    self.sink.seen[shard].append(&transaction.rows, transaction.frontier);
                     self.reach_times(reached::COMMITTED, (rows > 0).into());
                     self.reach_times(reached::COMMITTED_LATE, (rows > 0 && successor).into());
                     let number = transaction.number;
