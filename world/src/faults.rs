@@ -15,7 +15,8 @@
 //!
 //! What several faults during one downtime amount to is one opening, with the strongest cause: a kill is
 //! weaker than an upgrade with state, that weaker than one without, that weaker than the user's restart,
-//! whose last start counts. What goes from node to node reaches node `i` at `at + i * down`. A user's restart takes
+//! whose last start counts. A kill, a reboot and another version end every process on the node, also what hangs there;
+//! a user's stop does not reach it. What goes from node to node reaches node `i` at `at + i * down`. A user's restart takes
 //! effect shard by shard as they are opened; until then, a second one sees the outputs of before.
 
 use rewindow_query::{Span, Timestamp, Why};
@@ -50,12 +51,14 @@ impl World<'_> {
                 if !readable {
                     self.renew_all(Renew::Position);
                 }
+                (0..self.nodes.len()).for_each(|node| self.bury(node));
                 self.nodes.iter_mut().for_each(|node| node.version += 1);
                 self.take_all_down(down, cause(Why::AfterUpgrade { readable }));
                 self.control.restart();
             }
             FaultKind::Rollback { down } => {
                 self.reach(reached::ROLLED_BACK);
+                (0..self.nodes.len()).for_each(|node| self.bury(node));
                 self.nodes.iter_mut().for_each(|node| node.version = node.version.saturating_sub(1));
                 self.take_all_down(down, cause(Why::AfterUpgrade { readable: true }));
                 self.control.restart();
@@ -121,6 +124,7 @@ impl World<'_> {
         } else {
             self.reach(reached::OS_UPGRADE);
         }
+        self.bury(node);
         self.take_down(node, down, Cause { why, fault: kind.name() });
     }
 

@@ -73,3 +73,28 @@ fn what_waits_in_a_node_that_dies_hanging_is_lost_with_it() {
     assert_eq!((written(&run, 30, 44), run.reached[reached::WRITES_LOST]), (vec![], 1));
     assert_eq!(count(&run, &What::CameBack), 0);
 }
+
+#[test]
+fn a_process_that_hangs_ends_with_its_machine_and_with_its_version() {
+    let down = Span::minutes(1);
+    let ends = [
+        FaultKind::OsUpgrade { down },
+        FaultKind::RollingUpgrade { down },
+        FaultKind::ServiceUpgrade { readable: true, down },
+        FaultKind::ServiceUpgrade { readable: false, down },
+        FaultKind::Rollback { down },
+    ];
+    for end in ends {
+        // Noticed before and after.
+        for noticed in [2, 20] {
+            let run = held(&steady(60, vec![(33, hang(noticed, 15)), (40, end.clone())]));
+            assert_eq!(count(&run, &What::CameBack) + count(&run, &What::Resumed), 0, "{end:?} {noticed}");
+        }
+    }
+    // The user's stop does not reach it: it is refused when it comes back.
+    let stop =
+        FaultKind::UserRestart { stopped: down, start: rewindow_world::case::StartMode::WhenLastStopped };
+    let run = held(&steady(60, vec![(33, hang(10, 15)), (40, stop)]));
+    assert_eq!(count(&run, &What::CameBack), 1);
+    assert!(count(&run, &What::Fenced) > 0);
+}
