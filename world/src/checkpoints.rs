@@ -9,6 +9,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use rewindow_query::{Span, Timestamp};
+
 use crate::control::{Kept, Publish, Published};
 use crate::outcome::{CheckpointRecord, What};
 use crate::queue::{Event, grid};
@@ -68,10 +70,15 @@ impl World<'_> {
     }
 
     pub(crate) fn ask_to_save(&mut self, index: usize) {
+        self.ask_to_save_from(index, self.now);
+    }
+
+    /// A node saves at the first point of its grid at or after `from`.
+    fn ask_to_save_from(&mut self, index: usize, from: Timestamp) {
         let node = &mut self.nodes[index];
         if !node.saving {
             node.saving = true;
-            let at = grid(self.now, self.case.deployment.checkpoint_interval, node.phase);
+            let at = grid(from, self.case.deployment.checkpoint_interval, node.phase);
             self.queue.push(at, Event::Save(index));
         }
     }
@@ -144,7 +151,9 @@ impl World<'_> {
     pub(crate) fn publish(&mut self, task: usize, publish: Publish) {
         let node = self.parts[task].node;
         let version = self.nodes[node].version;
-        let damage = self.damages.get_mut(&node).and_then(VecDeque::pop_front);
+        // Harm comes to the next checkpoint there is: one that is refused is none.
+        let admitted = self.control.admits(task, publish.incarnation);
+        let damage = self.damages.get_mut(&node).filter(|_| admitted).and_then(VecDeque::pop_front);
         let record = CheckpointRecord {
             at: publish.at,
             positions: publish.positions.clone(),
@@ -180,8 +189,21 @@ impl World<'_> {
                 self.reach(reached::FENCED);
                 self.step(Some(task), || What::Fenced);
             }
-            // The old ones stand; the next save of what was read since has all of it.
-            Published::Failed => self.parts[task].dirty = true,
+            Published::Failed => self.save_again(task, publish.incarnation, damage.is_some()),
+        }
+    }
+
+    /// A save failed: the old ones stand, and the process that asked tries again an interval later. Harm is over by then;
+    /// a store that never takes anything would be asked without end, and is not.
+    fn save_again(&mut self, task: usize, incarnation: u64, harmed: bool) {
+        let part = &mut self.parts[task];
+        if part.worker.is_none() || part.incarnation != incarnation {
+            return;
+        }
+        part.dirty = true;
+        let node = part.node;
+        if harmed {
+            self.ask_to_save_from(node, self.now.plus(Span::TICK));
         }
     }
 

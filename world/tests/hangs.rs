@@ -1,4 +1,4 @@
-//! What hangs, and what comes back: what waits in its memory, and what ends it.
+//! What hangs, and what comes back: what waits in its memory, what ends it, and what it may not use up.
 //!
 //! Catches a world that lets a node write that nobody hears of, or that keeps a process alive whose machine is gone. That
 //! rows come out right all the same is asked in `faults.rs`.
@@ -6,7 +6,7 @@
 mod toy;
 
 use rewindow_query::{Span, Timestamp};
-use rewindow_world::case::{Case, FaultKind};
+use rewindow_world::case::{Case, Damage, FaultKind};
 use rewindow_world::outcome::{Run, What};
 use rewindow_world::{reached, run};
 use toy::{Toy, breaches, case, minute, plan};
@@ -97,4 +97,31 @@ fn a_process_that_hangs_ends_with_its_machine_and_with_its_version() {
     let run = held(&steady(60, vec![(33, hang(10, 15)), (40, stop)]));
     assert_eq!(count(&run, &What::CameBack), 1);
     assert!(count(&run, &What::Fenced) > 0);
+}
+
+fn harm(damage: Damage) -> FaultKind {
+    FaultKind::Checkpoint { node: 0, damage }
+}
+
+#[test]
+fn a_save_that_is_refused_does_not_use_up_the_harm_meant_for_the_next_one() {
+    // Replaced at 34; comes back at 37 and is refused; the save of 40 is the next one.
+    let run = held(&steady(60, vec![(33, hang(1, 4)), (36, harm(Damage::Torn))]));
+    let when = |what: &What| run.trace.iter().find(|step| step.what == *what).map(|step| step.at);
+    assert_eq!(when(&What::CameBack), Some(minute(37)));
+    assert_eq!(when(&What::Damaged(Damage::Torn)), Some(minute(40)));
+}
+
+#[test]
+fn a_save_that_fails_is_tried_again_at_the_next_interval() {
+    // The last event comes at 29; what fails at 30, and again at 40, is saved at 50.
+    let run = held(&steady(29, vec![(25, harm(Damage::Full)), (26, harm(Damage::Full)), (90, kill(1))]));
+    let saved: Vec<Timestamp> = run
+        .trace
+        .iter()
+        .filter(|step| matches!(step.what, What::Checkpoint { .. }))
+        .map(|step| step.at)
+        .collect();
+    assert!(saved.contains(&minute(50)), "{saved:?}");
+    assert!(!saved.contains(&minute(30)) && !saved.contains(&minute(40)), "{saved:?}");
 }
