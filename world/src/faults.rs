@@ -13,7 +13,7 @@
 //! | retention | the log forgets; nodes notice when they read or open | |
 //! | sink unavailable, acknowledgement lost | writes wait or are said again (`sink/writing.rs`) | |
 //!
-//! What several faults during one downtime amount to is one opening, with the strongest cause: a kill is
+//! What several faults that befall a task while it is down amount to is one opening, with the strongest cause: a kill is
 //! weaker than an upgrade with state, that weaker than one without, that weaker than the user's restart,
 //! whose last start counts. A kill, a reboot and another version end every process on the node, also what hangs there;
 //! a user's stop does not reach it. What goes from node to node reaches node `i` at `at + i * down`. A user's restart takes
@@ -80,7 +80,7 @@ impl World<'_> {
                     self.hang(node, back);
                     self.nodes[node].up = false;
                     self.nodes[node].up_at = self.now.plus(noticed);
-                    self.nodes[node].cause = cause(Why::AfterKill);
+                    self.befall(node, cause(Why::AfterKill));
                     self.queue.push(self.nodes[node].up_at, Event::Up(node));
                 } else {
                     self.take_down(node, noticed, cause(Why::AfterKill));
@@ -169,14 +169,21 @@ impl World<'_> {
                 self.close(self.nodes[index].tasks[place]);
             }
             let node = &mut self.nodes[index];
-            (node.up, node.up_at, node.cause) = (false, until, cause);
+            (node.up, node.up_at) = (false, until);
         } else {
             self.reach(reached::STRUCK_DOWN);
             let node = &mut self.nodes[index];
             node.hung = None;
-            (node.up_at, node.cause) = (node.up_at.max(until), node.cause.merge(cause));
+            node.up_at = node.up_at.max(until);
         }
+        self.befall(index, cause);
         self.queue.push(self.nodes[index].up_at, Event::Up(index));
+    }
+
+    fn befall(&mut self, node: usize, cause: Cause) {
+        for &task in &self.nodes[node].tasks {
+            self.parts[task].befall(cause);
+        }
     }
 
     /// A task loses what is in memory.
@@ -206,6 +213,7 @@ impl World<'_> {
             if self.parts[task].node != node {
                 self.close(task);
                 self.parts[task].node = node;
+                self.parts[task].befall(cause);
             }
         }
         let version = self.nodes.iter().map(|node| node.version).max().unwrap_or(0);
@@ -213,7 +221,7 @@ impl World<'_> {
         for index in count..nodes as usize {
             let number = u32::try_from(index).unwrap_or(u32::MAX);
             let blank = nodes::node(number, nodes, interval, self.parts.len());
-            self.nodes.push(Node { cause, version, ..blank });
+            self.nodes.push(Node { version, ..blank });
         }
         // Nodes that are no longer there keep their place in the list, without tasks.
         for index in 0..self.nodes.len() {
@@ -232,8 +240,8 @@ impl World<'_> {
         for task in 0..self.parts.len() {
             let part = &self.parts[task];
             let waiting = self.shards[part.spec.shard].restart.is_some();
-            if part.worker.is_none() && !part.finished && self.nodes[part.node].up && !waiting {
-                self.open(task, Cause { why: Why::AfterKill, fault: "scale" });
+            if part.worker.is_none() && self.nodes[part.node].up && !waiting {
+                self.open_waiting(task);
             }
         }
     }

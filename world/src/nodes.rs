@@ -21,8 +21,6 @@ pub(crate) struct Node {
     pub(crate) up: bool,
     /// When it comes up, while it is down.
     pub(crate) up_at: Timestamp,
-    /// Why its tasks will be opened.
-    pub(crate) cause: Cause,
     /// Whether a save is in the queue.
     pub(crate) saving: bool,
     /// Its place on the grid of saves.
@@ -111,6 +109,8 @@ pub(crate) enum Renew {
 pub(crate) struct Part {
     pub(crate) spec: TaskSpec,
     pub(crate) node: usize,
+    /// Why it will be opened, while it waits for its node: what befell it, not its node before it came there.
+    pub(crate) cause: Option<Cause>,
     pub(crate) worker: Option<GuardedWorker>,
     /// The generation that the present opening began.
     pub(crate) generation: u32,
@@ -150,6 +150,7 @@ impl Part {
             |&(input, partition): &(usize, u32)| Lane { input, partition, position: 0, backlog_end: 0 };
         Part {
             node,
+            cause: Some(Cause::FRESH),
             worker: None,
             generation: 0,
             incarnation: 0,
@@ -175,6 +176,11 @@ impl Part {
         self.lanes.iter().all(|lane| lane.position >= lane.backlog_end)
     }
 
+    /// Something befalls it, after all that has befallen it since it was last opened.
+    pub(crate) fn befall(&mut self, cause: Cause) {
+        self.cause = Some(self.cause.map_or(cause, |before| before.merge(cause)));
+    }
+
     /// Loses all that is in memory.
     pub(crate) fn close(&mut self) {
         self.worker = None;
@@ -198,7 +204,6 @@ pub(crate) fn node(index: u32, nodes: u32, interval: Span, tasks: usize) -> Node
         tasks: (index as usize..tasks).step_by(nodes as usize).collect(),
         up: false,
         up_at: Timestamp::MIN,
-        cause: Cause::FRESH,
         saving: false,
         // Both factors are bounded by `check.rs`: the product stays inside an i64.
         phase: Span(interval.0 * i64::from(index) / i64::from(nodes)),

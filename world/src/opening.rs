@@ -34,6 +34,7 @@ impl World<'_> {
         if self.shards[shard].dead {
             return;
         }
+        self.parts[task].cause = None;
         self.note_forgotten();
         // What may not be used is handed over all the same: not using it is part of what is judged.
         let void = self.saves.newest(task).map(|saved| saved.kept.clone());

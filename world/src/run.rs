@@ -209,9 +209,15 @@ impl World<'_> {
     fn bring_up(&mut self, index: usize) {
         let node = &mut self.nodes[index];
         (node.up, node.hung) = (true, None);
-        let cause = node.cause;
         for place in 0..self.nodes[index].tasks.len() {
-            self.open(self.nodes[index].tasks[place], cause);
+            self.open_waiting(self.nodes[index].tasks[place]);
+        }
+    }
+
+    /// Opens a task for what befell it since it was last opened.
+    pub(crate) fn open_waiting(&mut self, task: usize) {
+        if let Some(cause) = self.parts[task].cause {
+            self.open(task, cause);
         }
     }
 
