@@ -39,6 +39,8 @@ pub(crate) struct Search {
     seed: u64,
     cases: u64,
     threads: usize,
+    /// Cases that one number stands for.
+    each: u64,
     /// As many cases as it takes to reach all that is required.
     full: bool,
 }
@@ -50,7 +52,12 @@ impl Search {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let seed = budget.seed_for(name, here).unwrap_or_else(|problem| panic!("{problem}")).number;
         let wanted = budget.cases.unwrap_or(cases);
-        Search { name, seed, cases: wanted, threads: budget.threads(), full: wanted >= cases }
+        Search { name, seed, cases: wanted, threads: budget.threads(), each: 1, full: wanted >= cases }
+    }
+
+    /// Every number stands for so many cases, which its job makes of one base: as many are tried in all.
+    pub(crate) fn each(self, each: u64) -> Search {
+        Search { each, ..self }
     }
 
     /// Calls `job` for every number, on several threads, and `take` with the results, in order.
@@ -64,7 +71,7 @@ impl Search {
     ) {
         let mut failed = None;
         let numbered = |number| job(number, &mut Seeded::new(self.seed, number));
-        pool::for_each_in_order(self.cases, self.threads, numbered, |number, result| {
+        pool::for_each_in_order(self.cases.div_ceil(self.each), self.threads, numbered, |number, result| {
             match result {
                 Ok(result) => take(result),
                 Err(text) => failed = Some((number, text)),
@@ -73,8 +80,8 @@ impl Search {
         });
         if let Some((number, text)) = failed {
             let (name, seed) = (self.name, self.seed);
-            let again = format!("REWINDOW_SEED={seed:#010x} REWINDOW_CASES={}", number + 1);
-            panic!("{text}\n\n{name}: case {number} of seed {seed:#010x}; again with {again}");
+            let again = format!("REWINDOW_SEED={seed:#010x} REWINDOW_CASES={}", (number + 1) * self.each);
+            panic!("{text}\n\n{name}: number {number} of seed {seed:#010x}; again with {again}");
         }
     }
 
