@@ -322,12 +322,15 @@ pub fn required(vary: &Vary) -> Vec<&'static str> {
     if may(Trouble::Retention) {
         states.extend([reached::EXPIRED, reached::GAP]);
     }
+    if may(Trouble::RollingUpgrade) && vary.deployment {
+        // A single node never differs from the others.
+        states.push(reached::MIXED_VERSIONS);
+    }
     let each = [
         (Trouble::SinkUnavailable, reached::SINK_AWAY),
         (Trouble::SinkAckLost, reached::WRITTEN_AGAIN),
         (Trouble::Hang, reached::FENCED),
         (Trouble::Slow, reached::SLOWED),
-        (Trouble::RollingUpgrade, reached::MIXED_VERSIONS),
         (Trouble::Rollback, reached::ROLLED_BACK),
         (Trouble::Scale, reached::SCALED),
         (Trouble::Checkpoint, reached::SKIPPED_CHECKPOINT),

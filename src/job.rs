@@ -209,7 +209,7 @@ impl Job {
         log.history = Arc::new(History { entries, references: tables.into() });
         let name = file.name.unwrap_or_else(|| folder_name(path));
         let (cases, ordering, deployment) = (file.vary.cases, file.ordering, file.deployment);
-        let vary = file.vary.resolve(&query.plan, &ordering);
+        let vary = file.vary.resolve(&query.plan, &ordering, &deployment);
         let path = path.to_owned();
         let regions = file.regions.map(|regions| regions.resolve());
         let job = Job {

@@ -176,7 +176,11 @@ fn faults(case: &Case, vary: &Vary, scene: &Scene, choices: &mut dyn Choices) ->
     if vary.faults.is_empty() {
         return Vec::new();
     }
-    let enabled: Vec<Trouble> = vary.faults.iter().copied().filter(|_| choices.chance(1, 2)).collect();
+    let enabled: Vec<Trouble> = match choices.weighted(&[3, 1]) {
+        0 => vary.faults.iter().copied().filter(|_| choices.chance(1, 2)).collect(),
+        // What one kind does by itself says more of it.
+        _ => Vec::new(),
+    };
     let enabled = if enabled.is_empty() { vec![*choices.pick(&vary.faults)] } else { enabled };
     let most = i64::try_from(vary.faults_max).unwrap_or(i64::MAX);
     // One case in 16 has no fault: then the claim is Agree.

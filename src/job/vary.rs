@@ -3,6 +3,7 @@
 //! Words to values. Knows nothing of schedules. Invariant: what the table does not name varies.
 
 use rewindow_query::{Ordering, Plan, Span};
+use rewindow_world::case::Deployment;
 use serde::Deserialize;
 
 use crate::generate::regions::VaryRegions;
@@ -23,12 +24,17 @@ pub(super) struct VaryFile {
 
 impl VaryFile {
     /// What may vary: everything, unless the table says otherwise.
-    pub(super) fn resolve(&self, plan: &Plan, ordering: &Ordering) -> Vary {
-        let all = Vary::all(plan, ordering);
+    pub(super) fn resolve(&self, plan: &Plan, ordering: &Ordering, deployment: &Deployment) -> Vary {
+        let mut all = Vary::all(plan, ordering);
+        let varies = self.deployment.unwrap_or(all.deployment);
+        if !varies && deployment.keyed == 0 {
+            // Each shard stays on one node: there are no links, unless somebody asks for them.
+            all.faults.retain(|&fault| fault != Trouble::Link);
+        }
         Vary {
             faults: self.faults.clone().unwrap_or(all.faults),
             faults_max: self.faults_max.unwrap_or(all.faults_max),
-            deployment: self.deployment.unwrap_or(all.deployment),
+            deployment: varies,
             retention: self.retention.unwrap_or(all.retention),
             slice: self.slice,
             ..all
