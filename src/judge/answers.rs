@@ -22,6 +22,7 @@ pub(super) struct Allowed {
 
 struct Generation {
     number: u32,
+    at: Timestamp,
     output_from: Timestamp,
     /// Only generations of one epoch have state in common.
     epoch: u64,
@@ -36,6 +37,7 @@ impl Allowed {
             if let Some(shard) = shards.get_mut(report.shard) {
                 shard.push(Generation {
                     number: report.generation,
+                    at: report.at,
                     output_from: report.output_from,
                     epoch: report.epoch,
                     unavoidable: unavoidable(truth, report),
@@ -58,6 +60,14 @@ impl Allowed {
         let of = self.shards.get(shard).map_or(&[][..], Vec::as_slice);
         let wanted = |g: &&Generation| g.number <= until && g.output_from <= at;
         of.iter().rfind(wanted).map_or(0, |generation| generation.number)
+    }
+
+    /// The last generation that began before an instant, and the last that had begun by then: different only if one
+    /// began at that very instant.
+    pub(super) fn by(&self, shard: usize, at: Timestamp) -> [u32; 2] {
+        let of = self.shards.get(shard).map_or(&[][..], Vec::as_slice);
+        let before = of.iter().rfind(|g| g.at < at).map_or(0, |g| g.number);
+        [before, of.iter().rfind(|g| g.at <= at).map_or(0, |g| g.number)]
     }
 
     /// For each output, whether something that a recovery needed was forgotten.

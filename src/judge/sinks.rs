@@ -6,8 +6,10 @@
 //! | upsert, unique | the table is the owed rows, one of each identity, whatever was written how often |
 //! | transactional | every owed row once and in order, no copies at all |
 //!
-//! Forgiven is what is forgiven of rows that were written: announced gaps, what a user's start left out, what lies
-//! behind a failure. Knows nothing of how rows got there. Invariant: of an append sink it says nothing.
+//! Forgiven is what is forgiven of rows that were written: gaps announced in the epoch in which a row was written (C-GAP),
+//! what a user's start left out, what lies behind a failure. A row that is not there is answered for by the last opening
+//! that could have given it: of a transactional sink the last before a row at or behind its time became visible, for
+//! nothing is filled in in front of that. Knows nothing of how rows got there. Invariant: of an append sink it says nothing.
 
 use std::collections::BTreeMap;
 
@@ -24,8 +26,10 @@ pub(super) fn breach(truth: &Truth, case: &Case, run: &Run, allowed: &Allowed) -
     if case.deployment.sink == SinkKind::Append {
         return None;
     }
-    let mut looked = Looked { truth, run, allowed, seen: vec![false; truth.answer.rows.len()], first: None };
     let ordered = case.deployment.sink == SinkKind::Transactional;
+    let seen = vec![false; truth.answer.rows.len()];
+    let closed = if ordered { closed(run) } else { BTreeMap::new() };
+    let mut looked = Looked { truth, run, allowed, closed, seen, first: None };
     // For each (shard, output) the place behind the last row seen.
     let mut next: BTreeMap<(usize, usize), usize> = BTreeMap::new();
     let end = truth.answer.failure.as_ref().map_or(Timestamp::MAX, |failure| failure.at);
@@ -63,10 +67,31 @@ pub(super) fn seen<'a>(case: &Case, run: &'a Run, shard: usize) -> Vec<&'a Row> 
     }
 }
 
+/// For each shard and output the timestamps of visible rows, ascending, each with the moment from which on nothing stamped
+/// then or before could still become visible in order.
+fn closed(run: &Run) -> BTreeMap<(usize, usize), Vec<(Timestamp, Timestamp)>> {
+    let mut closed: BTreeMap<(usize, usize), Vec<(Timestamp, Timestamp)>> = BTreeMap::new();
+    for visible in &run.visible {
+        let place = (visible.shard, visible.row.output);
+        closed.entry(place).or_default().push((visible.row.timestamp, visible.at));
+    }
+    for rows in closed.values_mut() {
+        rows.sort_unstable();
+        let mut first = Timestamp::MAX;
+        for (_, at) in rows.iter_mut().rev() {
+            first = first.min(*at);
+            *at = first;
+        }
+    }
+    closed
+}
+
 struct Looked<'a> {
     truth: &'a Truth,
     run: &'a Run,
     allowed: &'a Allowed,
+    /// Of a transactional sink, [`closed`].
+    closed: BTreeMap<(usize, usize), Vec<(Timestamp, Timestamp)>>,
     /// Of each owed row, whether it is visible.
     seen: Vec<bool>,
     first: Option<Breach>,
@@ -88,6 +113,21 @@ impl Looked<'_> {
         }
     }
 
+    /// Whether an announced gap excuses a difference in a row.
+    fn in_gap(&self, shard: usize, visible: Option<&Visible>, row: &Row) -> bool {
+        let at = row.timestamp;
+        if let Some(visible) = visible {
+            return self.allowed.announced(shard, visible.openings, at);
+        }
+        let of = self.closed.get(&(shard, row.output)).map_or(&[][..], Vec::as_slice);
+        let closed = of.get(of.partition_point(|&(other, _)| other < at));
+        let until = closed.map_or([u32::MAX; 2], |&(_, moment)| self.allowed.by(shard, moment));
+        until.into_iter().any(|until| {
+            let answers = self.allowed.answers_for(shard, until, at);
+            self.allowed.announced(shard, answers, at)
+        })
+    }
+
     fn note(
         &mut self,
         kind: Kind,
@@ -98,7 +138,7 @@ impl Looked<'_> {
     ) {
         let Some(row) = expected.or(visible.map(|visible| &visible.row)) else { return };
         // Twice is twice, whatever it says.
-        if kind != Kind::VisibleTwice && self.allowed.announced_ever(shard, row.timestamp) {
+        if kind != Kind::VisibleTwice && self.in_gap(shard, visible, row) {
             return;
         }
         let place = |at, output, kind| (at, output, kind);

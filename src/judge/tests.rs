@@ -448,7 +448,7 @@ fn two_runs_that_differ_are_told_by_the_first_step() {
 fn shown(sink: SinkKind, rows: impl Fn(&[Row]) -> Vec<Row>) -> Scene {
     let mut scene = scene();
     scene.case.deployment.sink = sink;
-    let visible = |row| Visible { at: at(4), shard: 0, generation: 1, row };
+    let visible = |row| Visible { at: at(9), shard: 0, generation: 1, openings: 1, row };
     scene.run.visible = rows(&scene.rows).into_iter().map(visible).collect();
     scene
 }
@@ -478,6 +478,52 @@ fn what_consumers_do_not_see_is_excused_as_what_never_came() {
     let mut skipped = shown(SinkKind::Transactional, |rows| rows[..5].to_vec());
     skipped.run.skipped.push(Skipped { shard: 0, from: at(6), until: at(7) });
     assert_eq!(skipped.held().levels, [Level::ExactSequence]);
+}
+
+/// Of each sink: the recovery announced a gap over the last row, which is missing or otherwise; a replay without state
+/// followed, which wanted it as well and announced nothing.
+#[test]
+fn a_gap_announced_before_a_replay_excuses_nothing_that_came_of_it() {
+    let gap = Gap { from: at(6), until: at(7) };
+    let with = |sink, openings: u32, rows: fn(&[Row]) -> Vec<Row>| {
+        let mut scene = shown(sink, rows);
+        scene.replay(at(1));
+        let mut again = scene.run.recoveries[0].clone();
+        scene.run.recoveries[0].answer.gaps = vec![gap];
+        (again.generation, again.epoch, again.at) = (2, 3, at(7));
+        scene.run.recoveries.push(again);
+        scene.run.visible.iter_mut().for_each(|v| v.openings = openings);
+        let Scene { truth, case, run, .. } = &scene;
+        let allowed = Allowed::of(truth, run);
+        sinks::breach(truth, case, run, &allowed).map(|breach| breach.kind)
+    };
+    let wrong = |rows: &[Row]| [&rows[..5], &[with_count(&rows[5], 9)]].concat();
+    let missing = |rows: &[Row]| rows[..4].to_vec();
+    for sink in [SinkKind::Upsert, SinkKind::Unique, SinkKind::Transactional] {
+        assert_eq!(with(sink, 1, wrong), None, "{sink:?}: it was written in the epoch of the gap");
+        assert_eq!(with(sink, 2, wrong), Some(Kind::VisibleWrong), "{sink:?}");
+        assert_eq!(with(sink, 2, missing), Some(Kind::NotVisible), "{sink:?}");
+    }
+}
+
+/// Nothing is filled in in front of a visible row: what was missing when that came is answered for by then.
+#[test]
+fn a_transactional_sink_is_not_asked_to_fill_in() {
+    let gap = Gap { from: at(2), until: at(3) };
+    let kind = |sink, seen_at| {
+        let mut scene = shown(sink, |rows| rows[2..].to_vec());
+        scene.replay(at(1));
+        let mut again = scene.run.recoveries[0].clone();
+        scene.run.recoveries[0].answer.gaps = vec![gap];
+        (again.generation, again.epoch, again.at) = (2, 3, at(7));
+        scene.run.recoveries.push(again);
+        scene.run.visible.iter_mut().for_each(|v| v.at = seen_at);
+        let Scene { truth, case, run, .. } = &scene;
+        sinks::breach(truth, case, run, &Allowed::of(truth, run)).map(|breach| breach.kind)
+    };
+    assert_eq!(kind(SinkKind::Transactional, at(6)), None);
+    assert_eq!(kind(SinkKind::Transactional, at(8)), Some(Kind::NotVisible), "it could have come until then");
+    assert_eq!(kind(SinkKind::Upsert, at(6)), Some(Kind::NotVisible), "a table takes it at any time");
 }
 
 #[test]

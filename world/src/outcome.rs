@@ -101,6 +101,8 @@ pub struct Visible {
     pub shard: usize,
     /// Which generation of the shard wrote it.
     pub generation: u32,
+    /// How often tasks of the shard had been opened before it was written, as [`Delivery::generation`].
+    pub openings: u32,
     /// The row.
     pub row: Row,
 }

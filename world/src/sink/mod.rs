@@ -147,5 +147,6 @@ impl Index<usize> for Sinks {
 
 /// A row of a delivery as a consumer sees it.
 fn visible(delivery: &Delivery, row: &Row) -> Visible {
-    Visible { at: delivery.at, shard: delivery.shard, generation: delivery.opened, row: row.clone() }
+    let Delivery { at, shard, opened, generation, .. } = *delivery;
+    Visible { at, shard, generation: opened, openings: generation, row: row.clone() }
 }
