@@ -314,7 +314,7 @@ fn judge_but(truth: &Truth, case: &Case, run: &Run, excused: &Excused) -> Verdic
         .or_else(|| rows.first.clone())
         .or_else(|| sinks::breach(truth, case, run, &allowed).filter(|_| excused.is_none()))
         .or_else(|| late::breach(truth, case, run, &allowed, excused, &rows.came))
-        .or_else(|| answers::catch_up(truth, run));
+        .or_else(|| answers::catch_up(truth, case, run));
     match breach {
         None => Verdict::Held(Held {
             levels: level::of_held(truth, case, run, &allowed, &rows),

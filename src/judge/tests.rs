@@ -84,6 +84,8 @@ fn kill() -> RecoveryReport {
         epoch: 1,
         begin: None,
         slowed: false,
+        slowest: 10,
+        stood: Span::ZERO,
         checkpoint: Some(CheckpointRecord {
             late: false,
             at: at(2),
@@ -377,6 +379,22 @@ fn catch_up_is_as_estimated() {
     assert_eq!((late.broken().0, late.broken().1), (Claim::Live, Kind::CatchUp));
     late.run.recoveries[0].actual = None;
     assert_eq!((late.broken().0, late.broken().1), (Claim::Live, Kind::NotLevel));
+}
+
+/// Ten entries a second, five at the slowest, and a second in which the node stood still.
+#[test]
+fn catch_up_of_a_slow_node_has_a_bound() {
+    let mut slow = scene();
+    let took = |slow: &mut Scene, actual| {
+        let report = &mut slow.run.recoveries[0];
+        (report.slowed, report.slowest, report.stood) = (true, 5, Span::seconds(1));
+        report.actual = Some(actual);
+        judge(&slow.truth, &slow.case, &slow.run).breach().map(|breach| breach.kind)
+    };
+    assert_eq!(took(&mut slow, Span::seconds(1)), None, "it was slow for no time at all");
+    assert_eq!(took(&mut slow, Span::seconds(3)), None);
+    assert_eq!(took(&mut slow, Span::seconds(3).plus(Span::TICK)), Some(Kind::CatchUp));
+    assert_eq!(took(&mut slow, Span::ZERO), Some(Kind::CatchUp));
 }
 
 #[test]

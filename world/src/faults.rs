@@ -90,11 +90,7 @@ impl World<'_> {
                 let until = self.now.plus(during);
                 if let Some(node) = self.nodes.get_mut(node as usize) {
                     node.slow = Some((until, times));
-                    for &task in &node.tasks {
-                        if let Some(report) = self.parts[task].catching {
-                            self.run.recoveries[report].slowed = true;
-                        }
-                    }
+                    node.tasks.clone().into_iter().for_each(|task| self.note_slow(task));
                     self.reach(reached::SLOWED);
                 }
             }
@@ -249,6 +245,14 @@ impl World<'_> {
     /// Whether a task's node is slow, and how fast it is.
     pub(crate) fn is_slow(&self, task: usize) -> bool {
         self.nodes[self.parts[task].node].slow.is_some_and(|(until, _)| until > self.now)
+    }
+
+    /// A task may have become slow while it catches up.
+    pub(crate) fn note_slow(&mut self, task: usize) {
+        let rate = self.rate_of(task);
+        if let Some(report) = self.parts[task].catching.map(|index| &mut self.run.recoveries[index]) {
+            (report.slowed, report.slowest) = (true, report.slowest.min(rate));
+        }
     }
 
     /// Entries per second of each partition that a task's node processes at the moment.

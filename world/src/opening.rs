@@ -16,7 +16,7 @@
 
 use std::collections::BTreeMap;
 
-use rewindow_query::{LogView, Outcome, Recovered, Timestamp, Why};
+use rewindow_query::{LogView, Outcome, Recovered, Span, Timestamp, Why};
 
 use crate::control::{Granted, Kept};
 use crate::guarded;
@@ -239,6 +239,8 @@ impl World<'_> {
             backlog,
             estimated: effort(largest, self.case.deployment.rate),
             slowed: self.is_slow(task),
+            slowest: self.rate_of(task),
+            stood: Span::ZERO,
             actual: None,
         };
         self.reach_recovery(&report);

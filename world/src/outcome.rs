@@ -161,6 +161,11 @@ pub struct RecoveryReport {
     pub estimated: Span,
     /// The node was slow when it was opened, or became so while it caught up: then it takes longer.
     pub slowed: bool,
+    /// The fewest entries per second of each partition that the node processed meanwhile: the configured rate, unless it was
+    /// slow.
+    pub slowest: u64,
+    /// For how long it stood still meanwhile, because the node hung and nobody noticed.
+    pub stood: Span,
     /// From the opening until that backlog was processed; `None` if the next fault or the end came first.
     pub actual: Option<Span>,
 }

@@ -134,9 +134,10 @@ impl World<'_> {
         let wake = wake.map(|at| if stint.is_some() { at.plus(stood) } else { at.max(self.now) });
         part.wake = wake;
         wake.into_iter().for_each(|at| self.queue.push(at, Event::Wake(task)));
-        if let Some(report) = catching {
-            self.run.recoveries[report].slowed = true;
+        if let Some(report) = catching.map(|index| &mut self.run.recoveries[index]) {
+            report.stood = report.stood.plus(stood);
         }
+        self.note_slow(task);
         self.ask_to_save(self.parts[task].node);
         self.step(Some(task), || What::Resumed);
         let shard = self.parts[task].spec.shard;

@@ -405,7 +405,11 @@ proptest! {
         let full = run(&case, &plan(), &subject);
         prop_assert_eq!(breaches(&case, &subject, &full), Vec::<String>::new());
         for report in &full.recoveries {
-            let right = |actual| if report.slowed { actual >= report.estimated } else { actual == report.estimated };
+            let (rate, slowest) = (i128::from(case.deployment.rate), i128::from(report.slowest));
+            let busy = (i128::from(report.estimated.0) * rate + slowest - 1) / slowest;
+            let longest = Span(i64::try_from(busy).unwrap()).plus(report.stood);
+            prop_assert!(report.slowed || longest == report.estimated, "{:?}", report);
+            let right = |actual| (report.estimated..=longest).contains(&actual);
             prop_assert!(report.actual.is_none_or(right), "{:?}", report);
         }
         for shard in 0..subject.shards.len() {

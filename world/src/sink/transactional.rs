@@ -21,7 +21,11 @@ pub(super) struct Transactional {
 
 impl Transactional {
     pub(super) fn new(shards: usize) -> Transactional {
-        Transactional { ledgers: vec![Ledger::default(); shards], openings: BTreeMap::new(), shown: Vec::new() }
+        Transactional {
+            ledgers: vec![Ledger::default(); shards],
+            openings: BTreeMap::new(),
+            shown: Vec::new(),
+        }
     }
 }
 
