@@ -5,6 +5,8 @@
 //! Invariants: a node that is down has no worker; a lane's position never lies in front of what its
 //! worker was handed; while a task catches up no lane reads past the end the log had at its opening.
 
+use std::collections::BTreeMap;
+
 use rewindow_engine::TaskSpec;
 use rewindow_query::{Span, Timestamp, Why};
 
@@ -129,6 +131,8 @@ pub(crate) struct Part {
     pub(crate) due: Option<Timestamp>,
     /// Its input has ended; it stays for its links.
     pub(crate) finished: bool,
+    /// Where it began to read in the epoch that is on, as the world counted.
+    pub(crate) began: Option<BTreeMap<(usize, u32), u64>>,
     /// A checkpoint that a new epoch was begun over, though it was whole: told with the next opening.
     pub(crate) passed_over: Option<CheckpointRecord>,
 }
@@ -161,6 +165,7 @@ impl Part {
             dirty: false,
             due: None,
             finished: false,
+            began: None,
             passed_over: None,
             spec,
         }

@@ -102,7 +102,15 @@ impl World<'_> {
                     let sealed = sealed.filter(|_| answer.outcome == Outcome::FromCheckpoint);
                     self.open_writer(shard, generation, sealed);
                 }
-                self.begin(task, cause, version, answer, record, begin.filter(|_| linked));
+                // What the coordinator says of where the epoch began is judged by where the world saw it begin.
+                let began =
+                    begin.filter(|_| linked).map(|_| self.parts[task].began.clone().unwrap_or_default());
+                self.begin(task, cause, version, answer, record, began);
+                if begins {
+                    let lanes = self.parts[task].lanes.iter();
+                    let began = lanes.map(|lane| ((lane.input, lane.partition), lane.position)).collect();
+                    self.parts[task].began = Some(began);
+                }
                 self.relink(task);
             }
             Ok(Err(Refusal::Overtaken)) if renewed.is_some() => {
@@ -136,7 +144,10 @@ impl World<'_> {
         };
         state.restart = None;
         state.epoch = self.control.begin(shard, state.output_from)?;
-        state.tasks.iter().for_each(|&task| self.saves.void(task));
+        for &task in &state.tasks {
+            self.saves.void(task);
+            self.parts[task].began = None;
+        }
         Ok(())
     }
 

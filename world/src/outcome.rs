@@ -147,7 +147,8 @@ pub struct RecoveryReport {
     /// The positions stored in the checkpoint that was offered, and its output position; `None` if
     /// none was complete. This is the world's own record, not the subject's word.
     pub checkpoint: Option<CheckpointRecord>,
-    /// Where the epoch of the shard began for this task, if it has links and begins there again without a checkpoint.
+    /// Where the epoch of the shard began for this task, if it has links and begins there again without a checkpoint. This
+    /// is the world's own record, not the coordinator's word.
     pub begin: Option<BTreeMap<(usize, u32), u64>>,
     /// What the subject answered.
     pub answer: Recovered,
