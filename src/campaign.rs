@@ -188,13 +188,26 @@ impl Campaign<'_> {
         Trial {
             rerun: again,
             struck: struck(truth, &case, &run),
-            recoveries: run.recoveries.iter().map(|r| (r.backlog, r.actual, r.estimated)).collect(),
-            reached: run.reached,
+            recoveries: run
+                .legs()
+                .flat_map(|leg| &leg.recoveries)
+                .map(|r| (r.backlog, r.actual, r.estimated))
+                .collect(),
+            reached: reached_by(&run),
             case: verdict.breach().map(|_| Box::new(case)),
             kinds,
             verdict,
         }
     }
+}
+
+/// What was reached, by all jobs of a case.
+fn reached_by(run: &Run) -> BTreeMap<&'static str, u64> {
+    let mut reached = BTreeMap::new();
+    for (&state, &count) in run.legs().flat_map(|leg| &leg.reached) {
+        *reached.entry(state).or_default() += count;
+    }
+    reached
 }
 
 /// Which outputs were struck by which faults: a task of theirs was opened again for it. What opens nothing strikes all;
@@ -204,6 +217,10 @@ fn struck(truth: &Truth, case: &Case, run: &Run) -> Vec<(usize, &'static str)> {
     for report in &run.recoveries {
         let outputs = truth.shards.get(report.shard).map_or(&[][..], |shard| &shard.outputs);
         struck.extend(outputs.iter().map(|&output| (output, report.fault)));
+    }
+    // What strikes a job that took the place of another strikes all of it.
+    for report in run.legs().skip(1).flat_map(|leg| &leg.recoveries) {
+        struck.extend((0..truth.plan.outputs.len()).map(|output| (output, report.fault)));
     }
     let disturbed = run.reached.contains_key(reached::LINK_DISTURBED);
     let opening_nothing = [
@@ -309,6 +326,9 @@ pub fn required(vary: &Vary) -> Vec<&'static str> {
     }
     if may(Trouble::UpgradeReplay) || may(Trouble::Restart) {
         states.push(reached::REPLAYED);
+    }
+    if may(Trouble::JobChange) {
+        states.push(reached::CHANGED);
     }
     if may(Trouble::OsUpgrade) {
         states.push(reached::OS_UPGRADE);

@@ -27,6 +27,8 @@ fn shape(kind: &FaultKind) -> &'static str {
         FaultKind::UserRestart { start: StartMode::Now, .. } => "restart now",
         FaultKind::UserRestart { start: StartMode::Custom(_), .. } => "restart custom",
         FaultKind::UserRestart { start: StartMode::WhenLastStopped, .. } => "restart when last stopped",
+        FaultKind::JobChange { query: None, .. } => "restart over more partitions",
+        FaultKind::JobChange { .. } => "restart with another query",
         other => other.name(),
     }
 }

@@ -6,6 +6,7 @@
 //! same choices make the same case: the order of draws is part of the format.
 
 pub mod aggregate;
+mod change;
 pub mod expression;
 mod features;
 mod from;
@@ -43,6 +44,8 @@ pub enum Trouble {
     UpgradeReplay,
     /// The user stops and starts the job.
     Restart,
+    /// The user stops the job and starts another in its place.
+    JobChange,
     /// The source forgets.
     Retention,
     /// The sink takes nothing for a while.
@@ -67,12 +70,13 @@ pub enum Trouble {
 
 impl Trouble {
     /// All of them, in the order of tables.
-    pub const ALL: [Trouble; 15] = [
+    pub const ALL: [Trouble; 16] = [
         Trouble::NodeKill,
         Trouble::OsUpgrade,
         Trouble::UpgradeState,
         Trouble::UpgradeReplay,
         Trouble::Restart,
+        Trouble::JobChange,
         Trouble::Retention,
         Trouble::SinkUnavailable,
         Trouble::SinkAckLost,
@@ -93,6 +97,7 @@ impl Trouble {
             Trouble::UpgradeState => "upgrade, state",
             Trouble::UpgradeReplay => "upgrade, replay",
             Trouble::Restart => "restart",
+            Trouble::JobChange => "restart, changed",
             Trouble::Retention => "retention",
             Trouble::SinkUnavailable => "sink unavailable",
             Trouble::SinkAckLost => "sink ack lost",

@@ -8,6 +8,7 @@
 mod answers;
 mod excused;
 mod late;
+mod legs;
 mod level;
 pub mod regions;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use rewindow_world::case::Case;
 use rewindow_world::outcome::{Failed, RecoveryReport, Run, Step};
 use rewindow_world::step_text;
 
+pub use legs::{Leg, legs};
 pub use level::Level;
 pub use truth::Truth;
 
@@ -87,6 +89,31 @@ pub struct Recoveries {
     pub catch_up_max: Span,
     /// Longest catch-up by the formula.
     pub estimated_max: Span,
+}
+
+impl Held {
+    /// Adds the job that took the place of this one; of its outputs those count that have the same place.
+    fn add(&mut self, later: &Held) {
+        self.levels.iter_mut().zip(&later.levels).for_each(|(own, &later)| *own = (*own).max(later));
+        self.short.iter_mut().zip(&later.short).for_each(|(own, &later)| *own |= later);
+        self.recoveries.add(later.recoveries);
+        self.rows_matched += later.rows_matched;
+        self.copies += later.copies;
+        self.rows_in_gaps += later.rows_in_gaps;
+        self.rows_skipped += later.rows_skipped;
+    }
+}
+
+impl Recoveries {
+    fn add(&mut self, later: Recoveries) {
+        self.from_checkpoint += later.from_checkpoint;
+        self.replayed += later.replayed;
+        self.announced += later.announced;
+        self.backlog += later.backlog;
+        self.backlog_max = self.backlog_max.max(later.backlog_max);
+        self.catch_up_max = self.catch_up_max.max(later.catch_up_max);
+        self.estimated_max = self.estimated_max.max(later.estimated_max);
+    }
 }
 
 /// The claims of design §5 that a run can break.
@@ -285,6 +312,8 @@ pub struct Breach {
     pub message: String,
     /// The strongest level that held nevertheless for this output, or for all where none is concerned.
     pub level: Option<Level>,
+    /// Of which of the jobs that took each other's place, from 0.
+    pub leg: usize,
 }
 
 /// What makes two breaches the same sort of breach while a case is being shrunk.
@@ -297,9 +326,31 @@ impl Breach {
     }
 }
 
-/// Judges a run of `case` against the truth of its query, history and ordering.
+/// Judges a run of `case` against the truth of its query, history and ordering; where the user started another job in its
+/// place, that one's run against its own.
 pub fn judge(truth: &Truth, case: &Case, run: &Run) -> Verdict {
-    judge_but(truth, case, run, &Excused::default())
+    let mut held = match judge_but(truth, case, run, &Excused::default()) {
+        Verdict::Held(held) => held,
+        broken => return broken,
+    };
+    match legs::next(truth, case, run) {
+        None => Verdict::Held(held),
+        Some(Err(error)) => {
+            let message = error.to_string();
+            let at = run.trace.last().map_or(Timestamp::MIN, |step| step.at);
+            Verdict::Broken(Box::new(truth.breach(Claim::Answers, Kind::Refused, None, None, at, message)))
+        }
+        Some(Ok(leg)) => match judge(&leg.truth, &leg.case, leg.run) {
+            Verdict::Held(later) => {
+                held.add(&later);
+                Verdict::Held(held)
+            }
+            Verdict::Broken(mut breach) => {
+                breach.leg += 1;
+                Verdict::Broken(breach)
+            }
+        },
+    }
 }
 
 /// Likewise, but for what a faulty version is excused.
@@ -341,6 +392,12 @@ fn judge_but(truth: &Truth, case: &Case, run: &Run, excused: &Excused) -> Verdic
 pub fn deterministic(truth: &Truth, first: &Run, second: &Run) -> Option<Breach> {
     if first == second {
         return None;
+    }
+    if let (Some(a), Some(b)) = (&first.then, &second.then)
+        && first.trace == second.trace
+        && a != b
+    {
+        return deterministic(truth, a, b);
     }
     let step = first.trace.iter().zip(&second.trace).position(|(a, b)| a != b);
     let step = step.unwrap_or(first.trace.len().min(second.trace.len()));

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use rewindow_query::Plan;
 use rewindow_world::case::Case;
+use rewindow_world::change::Left;
 use rewindow_world::outcome::Run;
-use rewindow_world::run::{RunOptions, try_run};
+use rewindow_world::run::{RunOptions, begin, go_on};
 use rewindow_world::subject::Subject;
 
 use crate::judge::{Breach, Claim, Kind, Truth, Verdict, deterministic, judge};
+use crate::language::plan_of;
 use crate::shrink::{Shrunk, shrink};
 
 /// Makes the subject of a case: shrinking changes partitions and ordering, so each try needs its own.
@@ -57,12 +59,44 @@ pub fn confirm(truth: &Truth, case: &Case, found: &Breach, subject: &dyn Subject
     (run, breach)
 }
 
-/// A case that cannot be run refuses every shard, with the reason.
-fn run(truth: &Truth, case: &Case, subject: &dyn Subject, trace: bool) -> Run {
-    try_run(case, &truth.plan, subject, RunOptions { trace }).unwrap_or_else(|error| {
-        let shards = 0..truth.shards.len().max(1);
-        Run { refused: shards.map(|shard| (shard, error.to_string())).collect(), ..Run::default() }
-    })
+/// Runs a case, and every job that the user starts in place of another. A case that cannot be run refuses every shard,
+/// with the reason.
+pub fn run(truth: &Truth, case: &Case, subject: &dyn Subject, trace: bool) -> Run {
+    match begin(case, &truth.plan, subject, RunOptions { trace }) {
+        Err(error) => refused(truth.shards.len(), &error.to_string()),
+        Ok((mut run, left)) => {
+            run.then = left.map(|left| Box::new(follow(left, case, &truth.plan, subject, trace)));
+            run
+        }
+    }
+}
+
+/// Runs the job that takes the place of that of `case`.
+fn follow(left: Left, case: &Case, plan: &Arc<Plan>, subject: &dyn Subject, trace: bool) -> Run {
+    let changed = case.changed(left.fault());
+    let planned = match changed.query == case.query {
+        true => Ok(plan.clone()),
+        false => plan_of(&changed).map(Arc::new),
+    };
+    let plan = match planned {
+        Ok(plan) => plan,
+        Err(error) => return refused(1, &error.to_string()),
+    };
+    let Some(subject) = subject.at_another(&plan, &changed) else {
+        return refused(1, "it cannot be given another job");
+    };
+    match go_on(left, &changed, &plan, subject.as_ref(), RunOptions { trace }) {
+        Err(error) => refused(subject.shards().len(), &error.to_string()),
+        Ok((mut run, left)) => {
+            run.then = left.map(|left| Box::new(follow(left, &changed, &plan, subject.as_ref(), trace)));
+            run
+        }
+    }
+}
+
+fn refused(shards: usize, reason: &str) -> Run {
+    let refused = (0..shards.max(1)).map(|shard| (shard, reason.to_owned())).collect();
+    Run { refused, ..Run::default() }
 }
 
 /// Shrinks a case that broke in a trial. Each try is a trial with a truth of its own.

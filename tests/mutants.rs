@@ -43,13 +43,16 @@ fn planted(plan: &Arc<Plan>, case: &Case, plant: Plant) -> Box<dyn Subject> {
 /// The faults that expose a plant in what nodes do together, of which a case has few among all there are, and the sink
 /// that it needs.
 fn exposed_by(plant: Plant) -> Option<(&'static [Trouble], Option<SinkKind>)> {
-    use Trouble::{Checkpoint, Hang, Link, NodeKill, Restart, SinkAckLost, SinkUnavailable, UpgradeReplay};
+    use Trouble::{
+        Checkpoint, Hang, JobChange, Link, NodeKill, Restart, SinkAckLost, SinkUnavailable, UpgradeReplay,
+    };
     Some(match plant {
         Plant::FencingAbsent => (&[Hang], None),
         Plant::PublishNotAtomic | Plant::CollectTooEarly | Plant::ForgetBeforeCheckpoint => {
             (&[Checkpoint, NodeKill], None)
         }
         Plant::EpochKept => (&[Restart, UpgradeReplay], None),
+        Plant::FingerprintIgnored => (&[JobChange], None),
         Plant::LinkHistoryDropped | Plant::LinkNumbersRestart | Plant::KeyedRouteChanges => {
             (&[NodeKill], None)
         }

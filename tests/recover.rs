@@ -17,12 +17,13 @@ use rewindow_world::reached;
 use support::{Reached, Search, engine, holds_in_the_world, truth};
 
 /// All that can happen to a job whose source forgets nothing.
-const TROUBLES: [Trouble; 14] = [
+const TROUBLES: [Trouble; 15] = [
     Trouble::NodeKill,
     Trouble::OsUpgrade,
     Trouble::UpgradeState,
     Trouble::UpgradeReplay,
     Trouble::Restart,
+    Trouble::JobChange,
     Trouble::Hang,
     Trouble::RollingUpgrade,
     Trouble::Rollback,
@@ -34,7 +35,7 @@ const TROUBLES: [Trouble; 14] = [
     Trouble::SinkAckLost,
 ];
 /// Those in front of these open tasks again.
-const OPENING: usize = 9;
+const OPENING: usize = 10;
 
 /// Schedules that one job goes through: to make a job, and to work out what it owes, takes half as long as to try one.
 const SCHEDULES: u64 = 4;
@@ -65,7 +66,7 @@ fn one(search: &Search, number: u64, case: &Case, owed: &Truth) -> Result<(Run, 
         return Err("broke once and then held".to_owned());
     }
     // The judge refuses a gap that need not be. Here none need be.
-    if run.recoveries.iter().any(|report| !report.answer.gaps.is_empty()) {
+    if run.legs().flat_map(|leg| &leg.recoveries).any(|report| !report.answer.gaps.is_empty()) {
         return Err(format!("a gap where nothing is forgotten\n{}", case.to_toml()));
     }
     let sink = case.faults.iter().filter(|fault| fault.kind.strikes_sink());
@@ -73,9 +74,11 @@ fn one(search: &Search, number: u64, case: &Case, owed: &Truth) -> Result<(Run, 
 }
 
 fn note(run: &Run, sink: &[&'static str], reached: &mut Reached) {
-    run.reached.iter().for_each(|(&state, &count)| reached.add(state, count));
-    let kinds: BTreeSet<&str> =
-        run.recoveries.iter().map(|report| report.fault).chain(sink.iter().copied()).collect();
+    for (&state, &count) in run.legs().flat_map(|leg| &leg.reached) {
+        reached.add(state, count);
+    }
+    let reports = run.legs().flat_map(|leg| &leg.recoveries);
+    let kinds: BTreeSet<&str> = reports.map(|report| report.fault).chain(sink.iter().copied()).collect();
     for first in &kinds {
         kinds
             .iter()
@@ -116,6 +119,12 @@ fn user_restart() {
         reached::COPIES,
     ];
     check("recover-user-restart", 2_000, &[Trouble::Restart], &states);
+}
+
+#[test]
+fn another_job() {
+    let states = [reached::CHANGED, reached::REPLAYED, reached::START_LAST, reached::SKIPPED];
+    check("recover-job-change", 2_000, &[Trouble::JobChange, Trouble::NodeKill], &states);
 }
 
 #[test]

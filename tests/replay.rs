@@ -119,5 +119,6 @@ fn made_up(case: &Case) -> Option<rewindow::judge::Breach> {
         copy: false,
         message: "made up".to_owned(),
         level: None,
+        leg: 0,
     })
 }

@@ -12,7 +12,7 @@ mod support;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rewindow::judge::{Kind, Truth, Verdict};
+use rewindow::judge::{Kind, Leg, Truth, Verdict, legs};
 use rewindow::trial::trial;
 use rewindow_engine::plant::Plant;
 use rewindow_query::{Entry, Outcome, Span};
@@ -93,11 +93,13 @@ fn tell(name: &str, expected: &[&str], broken: &[(Plant, Kind)]) -> Run {
     let truth = truth(&case);
     let subject = engine(&truth.plan, &case);
     let (run, verdict) = trial(&truth, &case, subject.as_ref(), true);
-    let told = story(&run, &subject.layout());
+    let legs = legs(&truth, &case, &run);
+    let layout = |leg: &Leg<'_>| engine(&leg.truth.plan, &leg.case).layout();
+    let told: Vec<String> = legs.iter().flat_map(|leg| story(leg.run, &layout(leg))).collect();
     if let Verdict::Broken(breach) = verdict {
         panic!("{name}: {}\n{}", breach.message, told.join("\n"));
     }
-    costs(name, &case, &truth, &run);
+    legs.iter().for_each(|leg| costs(name, &leg.case, &leg.truth, leg.run));
     assert!(told == expected, "{name} goes otherwise:\n{}", told.join("\n"));
     for &(plant, kind) in broken {
         assert_eq!(broken_by(&case, plant), Some(kind), "{name} without protection: {}", plant.about());
@@ -196,6 +198,54 @@ fn user_restart_replays() {
         (Plant::ReplayTooShort, Kind::ReadTooLittle),
     ];
     tell("user-restart-replays", &told, &broken);
+}
+
+#[test]
+fn changed_query_starts_anew() {
+    let told = [
+        "00:04:00 node 0 saves",
+        "00:06:00 row of 00:05: 5",
+        "00:08:00 node 0 saves",
+        "00:11:00 row of 00:10: 5",
+        "00:12:00 node 0 saves",
+        "00:16:00 row of 00:15: 5",
+        "00:16:00 node 0 saves",
+        "00:18:30 restart, changed, stopped 4 min, output from the last one, another query",
+        "00:22:30 node 0 opens job, restart, changed: replays from 00:00, reads 0:0..22, level 22 s later",
+        "00:22:30 row of 00:20: 10",
+        "00:24:00 node 0 saves",
+        "00:28:00 row of 00:30: 6",
+    ];
+    let broken = [
+        (Plant::FingerprintIgnored, Kind::CheckpointForbidden),
+        (Plant::RestartUsesCheckpoint, Kind::Refused),
+        (Plant::ReplayTooShort, Kind::ReadTooLittle),
+    ];
+    let run = tell("changed-query-starts-anew", &told, &broken);
+    let then = run.then.as_deref().unwrap();
+    assert!(then.recoveries[0].checkpoint.is_some(), "what the query before saved was there");
+}
+
+#[test]
+fn partitions_added_while_stopped() {
+    let told = [
+        "00:04:00 node 0 saves",
+        "00:06:00 row of 00:05: 5",
+        "00:08:00 node 0 saves",
+        "00:11:00 row of 00:10: 5",
+        "00:12:00 node 0 saves",
+        "00:16:00 row of 00:15: 5",
+        "00:16:00 node 0 saves",
+        "00:18:30 restart, changed, stopped 4 min, output from the last one, 2 partitions",
+        "00:22:30 node 0 opens job, restart, changed: replays from 00:05, reads 0:5..20, reads 1:0..2, level 15 s later",
+        "00:22:30 row of 00:15: 5",
+        "00:22:30 row of 00:20: 5",
+        "00:24:00 node 0 saves",
+        "00:28:00 row of 00:25: 5",
+        "00:28:00 row of 00:30: 1",
+    ];
+    let broken = [(Plant::ReplayTooShort, Kind::ReadTooLittle)];
+    tell("partitions-added-while-stopped", &told, &broken);
 }
 
 #[test]

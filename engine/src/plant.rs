@@ -68,6 +68,8 @@ pub enum Plant {
     ForgetBeforeCheckpoint,
     /// A restart goes on in the epoch that ran.
     EpochKept,
+    /// A start by the user goes on from what another query saved.
+    FingerprintIgnored,
     /// A sender of a link forgets what it has sent, and does not know.
     LinkHistoryDropped,
     /// A restored sender of a link counts its rows from 0.
@@ -175,6 +177,11 @@ const ACROSS: &[Entry] = &[
     ),
     (Plant::EpochKept, "epoch-kept", "a restart goes on in the epoch that ran"),
     (
+        Plant::FingerprintIgnored,
+        "fingerprint-ignored",
+        "a start with another query goes on from what the query before saved",
+    ),
+    (
         Plant::LinkHistoryDropped,
         "link-history-dropped",
         "a link forgets rows when they are sent, not when a kept checkpoint of the reader has them",
@@ -253,6 +260,7 @@ impl Plant {
             | Plant::CollectTooEarly
             | Plant::ForgetBeforeCheckpoint
             | Plant::EpochKept
+            | Plant::FingerprintIgnored
             | Plant::RetryReorders => return None,
             Plant::TransactionBySlot | Plant::CommitForgotten => "a transactional sink",
             Plant::ReplayIgnoresEarlyLimit => "events stamped ahead of their arrival",

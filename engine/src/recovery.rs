@@ -118,11 +118,16 @@ pub(crate) fn open(
     plants: Plants,
 ) -> Result<(Instance, Recovered), OpenError> {
     setup.plan.check_functions()?;
-    let restored = match opening.checkpoint.filter(|_| is_usable(opening.why, plants)) {
+    let ignorant = plants.is(Plant::FingerprintIgnored);
+    let usable = |bytes: &&[u8]| {
+        is_usable(opening.why, plants)
+            || ignorant && opening.why == Why::UserRestart && Instance::is_of_another_query(&setup, bytes)
+    };
+    let restored = match opening.checkpoint.filter(usable) {
         None => None,
         Some(bytes) => match Instance::restore_planted(setup.clone(), bytes, plants) {
             Ok(instance) => Some(instance),
-            Err(error) if error.is_damage() => None,
+            Err(error) if error.is_damage() || ignorant => None,
             Err(error) => return Err(error.into()),
         },
     };

@@ -52,7 +52,7 @@ pub(super) fn replay(arguments: &Arguments) -> Result<Exit, Problem> {
     let subject = make(&truth.plan, &case);
     let (run, verdict) = trial::trial_twice(&truth, &case, subject.as_ref());
     let told = match arguments.recoveries {
-        true => format!("\n{}", recoveries_text(&truth, &run)),
+        true => format!("\n{}", recoveries_text(&truth, &case, &run)),
         false => String::new(),
     };
     let Verdict::Broken(breach) = verdict else {
@@ -61,7 +61,7 @@ pub(super) fn replay(arguments: &Arguments) -> Result<Exit, Problem> {
             Format::Json => {
                 let mut value = serde_json::json!({ "version": 1, "verdict": "held", "case": case.name });
                 if arguments.recoveries {
-                    value["recoveries"] = serde_json::json!(recoveries(&truth, &run));
+                    value["recoveries"] = serde_json::json!(recoveries(&truth, &case, &run));
                 }
                 super::json(&value)?
             }

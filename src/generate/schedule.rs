@@ -192,6 +192,7 @@ fn faults(case: &Case, vary: &Vary, scene: &Scene, choices: &mut dyn Choices) ->
         faults.push(Fault { at, kind });
     }
     faults.sort_by_key(|fault| fault.at);
+    super::change::never_fewer(&mut faults);
     faults
 }
 
@@ -242,6 +243,7 @@ fn kind(
         Trouble::UpgradeState => FaultKind::ServiceUpgrade { readable: true, down },
         Trouble::UpgradeReplay => FaultKind::ServiceUpgrade { readable: false, down },
         Trouble::Restart => FaultKind::UserRestart { stopped: down, start: start(at, vary, scene, choices) },
+        Trouble::JobChange => super::change::job_change(case, down, start(at, vary, scene, choices), choices),
         Trouble::Retention => {
             let keep = match choices.weighted(&[2, 2, 1]) {
                 0 => Span(choices.range(0, vary.lookback.0.max(SECOND))),
@@ -345,7 +347,8 @@ fn down_of(kind: &FaultKind) -> Span {
         | FaultKind::Rollback { down }
         | FaultKind::Scale { down, .. }
         | FaultKind::Hang { noticed: down, .. }
-        | FaultKind::UserRestart { stopped: down, .. } => down,
+        | FaultKind::UserRestart { stopped: down, .. }
+        | FaultKind::JobChange { stopped: down, .. } => down,
         FaultKind::SinkUnavailable { span } => span,
         FaultKind::RetentionCut { .. }
         | FaultKind::SinkAckLost

@@ -271,6 +271,7 @@ pub(super) fn catch_up(truth: &Truth, case: &Case, run: &Run) -> Option<Breach> 
     let last: BTreeMap<usize, &RecoveryReport> =
         run.recoveries.iter().map(|report| (report.task, report)).collect();
     let over = run.failure.is_some() || !run.refused.is_empty() || run.panicked.is_some();
+    let over = over || run.changed_by.is_some();
     let behind = last.into_values().find(|report| report.actual.is_none() && !over);
     let (report, kind, message) = match behind {
         Some(report) => (report, Kind::NotLevel, "it never caught up".to_owned()),

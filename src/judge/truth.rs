@@ -176,6 +176,7 @@ impl Truth {
             copy: false,
             message,
             level: None,
+            leg: 0,
         }
     }
 }

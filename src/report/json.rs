@@ -58,7 +58,7 @@ pub fn json(finding: &Finding<'_>) -> String {
             .state
             .map(|state| object!({ "key": state.key, "expected": state.expected, "actual": state.actual })),
         shrinking: finding.shrinking,
-        recoveries: recoveries(finding.truth, finding.run),
+        recoveries: recoveries(finding.truth, finding.case, finding.run),
         origin: finding.origin,
         program: env!("CARGO_PKG_VERSION"),
         replay: finding.replay,

@@ -4,12 +4,13 @@
 //! of verdicts. Invariant: one report for each opening after the first, in order of virtual time.
 
 use rewindow_query::{Gap, Outcome, Span};
+use rewindow_world::case::Case;
 use rewindow_world::outcome::{RecoveryReport, Run};
 use serde::Serialize;
 use serde_json::{Value as Json, json as object};
 
 use super::words::instant;
-use crate::judge::Truth;
+use crate::judge::{Leg, Truth, legs};
 use crate::plan_page::{duration, exact};
 use crate::text::{WIDTH, count, wrap};
 
@@ -51,9 +52,12 @@ pub struct Recovery {
     pub gaps: Vec<Json>,
 }
 
-/// The recoveries of a run.
-pub fn recoveries(truth: &Truth, run: &Run) -> Vec<Recovery> {
-    run.recoveries.iter().map(|report| recovery(truth, report)).collect()
+/// The recoveries of a run, and of the jobs that took the place of its own.
+pub fn recoveries(truth: &Truth, case: &Case, run: &Run) -> Vec<Recovery> {
+    let of = |leg: Leg<'_>| -> Vec<Recovery> {
+        leg.run.recoveries.iter().map(|report| recovery(&leg.truth, report)).collect()
+    };
+    legs(truth, case, run).into_iter().flat_map(of).collect()
 }
 
 fn recovery(truth: &Truth, report: &RecoveryReport) -> Recovery {
@@ -113,12 +117,15 @@ fn kept(report: &RecoveryReport) -> Option<Span> {
 }
 
 /// The recoveries in words, a paragraph each.
-pub fn recoveries_text(truth: &Truth, run: &Run) -> String {
-    if run.recoveries.is_empty() {
+pub fn recoveries_text(truth: &Truth, case: &Case, run: &Run) -> String {
+    let legs = legs(truth, case, run);
+    let reports = legs.iter().flat_map(|leg| leg.run.recoveries.iter().map(move |report| (leg, report)));
+    let paragraphs = (1..).zip(reports).map(|(number, (leg, report))| paragraph(number, &leg.truth, report));
+    let paragraphs: Vec<String> = paragraphs.collect();
+    if paragraphs.is_empty() {
         return "no recovery: nothing had to be opened again\n".to_owned();
     }
-    let paragraphs = (1..).zip(&run.recoveries).map(|(number, report)| paragraph(number, truth, report));
-    paragraphs.collect::<Vec<_>>().join("\n")
+    paragraphs.join("\n")
 }
 
 fn paragraph(number: usize, truth: &Truth, report: &RecoveryReport) -> String {

@@ -56,7 +56,8 @@ pub fn first_difference(
     breach: &Breach,
     subject: &dyn Subject,
 ) -> Option<StateDifference> {
-    let shard = breach.shard?;
+    // A job that took the place of another begins without state.
+    let shard = breach.shard.filter(|_| breach.leg == 0)?;
     let layout = subject.layout();
     let probe = Probe { inner: subject, opened: RefCell::new(Vec::new()) };
     let run = try_run(case, &truth.plan, &probe, RunOptions { trace: false }).ok()?;

@@ -104,35 +104,35 @@ fn what_is_no_report_is_refused_by_name() {
 }
 
 /// A run that held, with a replay, a kill and a restart.
-fn recovered() -> (Truth, rewindow_world::outcome::Run) {
+fn recovered() -> (Truth, Case, rewindow_world::outcome::Run) {
     let mut case = toy::case(1_200);
     case.deployment.rate = 2;
     let truth = Truth::of(&case).unwrap();
     let (run, verdict) = trial(&truth, &case, &Toy::new(&truth.plan, &case, Wrong::Never), false);
     assert!(verdict.breach().is_none(), "{verdict:?}");
-    (truth, run)
+    (truth, case, run)
 }
 
 #[test]
 fn every_recovery_is_reported_in_words() {
-    let (truth, run) = recovered();
-    insta::assert_snapshot!(recoveries_text(&truth, &run));
+    let (truth, case, run) = recovered();
+    insta::assert_snapshot!(recoveries_text(&truth, &case, &run));
 }
 
 #[test]
 fn every_recovery_is_reported_to_machines() {
-    let (truth, run) = recovered();
-    insta::assert_json_snapshot!(recoveries(&truth, &run));
+    let (truth, case, run) = recovered();
+    insta::assert_json_snapshot!(recoveries(&truth, &case, &run));
 }
 
 #[test]
 fn a_gap_and_a_forgotten_log_are_in_the_report() {
     use rewindow_query::{Gap, Retained};
-    let (truth, mut run) = recovered();
+    let (truth, case, mut run) = recovered();
     run.recoveries.truncate(1);
     let report = &mut run.recoveries[0];
     report.retained.insert((0, 0), Retained { first: 7, next: 9, lost_until: Some(toy::at(100)) });
     report.answer.gaps = vec![Gap { from: toy::at(100), until: toy::at(500) }];
     report.actual = None;
-    insta::assert_snapshot!(recoveries_text(&truth, &run));
+    insta::assert_snapshot!(recoveries_text(&truth, &case, &run));
 }

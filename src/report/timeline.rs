@@ -12,6 +12,7 @@ use rewindow_world::outcome::{Step, What};
 
 use super::Finding;
 use super::words::{cell, clip, short};
+use crate::judge::legs;
 
 /// Most lines of the table, without its head.
 const LINES_MAX: usize = 20;
@@ -28,10 +29,14 @@ struct Line {
 /// The table.
 pub(super) fn table(finding: &Finding<'_>) -> String {
     let mut lines: BTreeMap<Timestamp, Line> = BTreeMap::new();
-    let Ok(journal) = Journal::of(finding.case, &finding.truth.plan) else { return String::new() };
     entries(finding, &mut lines);
-    for step in &finding.run.trace {
-        add(finding, &journal, step, &mut lines);
+    // Up to the job that broke, each by what it was.
+    for leg in legs(finding.truth, finding.case, finding.run).iter().take(finding.breach.leg + 1) {
+        let own = Finding { case: &leg.case, truth: &leg.truth, run: leg.run, ..*finding };
+        let Ok(journal) = Journal::of(&leg.case, &leg.truth.plan) else { return String::new() };
+        for step in &leg.run.trace {
+            add(&own, &journal, step, &mut lines);
+        }
     }
     // An expected row that never came has no step: it stands where the run ends.
     if let (Some(expected), None) = (&finding.breach.expected, &finding.breach.actual) {

@@ -58,6 +58,7 @@ fn with_article(fault: &str) -> &str {
         "upgrade, state" => "a service upgrade with state",
         "upgrade, replay" => "a service upgrade without state",
         "restart" => "a user restart",
+        "restart, changed" => "a restart as another job",
         "retention" => "the source forgot",
         "sink unavailable" => "the sink was away",
         "sink ack lost" => "an acknowledgement was lost",

@@ -165,6 +165,12 @@ impl Search<'_> {
 /// Plainer faults in place of this one, plainest first.
 fn plainer_kinds(kind: &FaultKind) -> Vec<FaultKind> {
     let restart = |stopped, start| FaultKind::UserRestart { stopped, start };
+    let change = |stopped, start, query: &Option<_>, partitions| FaultKind::JobChange {
+        stopped,
+        start,
+        query: query.clone(),
+        partitions,
+    };
     match *kind {
         FaultKind::NodeKill { node: 0, .. } | FaultKind::RetentionCut { .. } => Vec::new(),
         FaultKind::SinkUnavailable { .. } | FaultKind::SinkAckLost => Vec::new(),
@@ -195,6 +201,17 @@ fn plainer_kinds(kind: &FaultKind) -> Vec<FaultKind> {
             let upgrade = FaultKind::ServiceUpgrade { readable: true, down };
             if readable { vec![kill] } else { vec![kill, upgrade] }
         }
+        FaultKind::JobChange { stopped, start, ref query, partitions } => {
+            let mut plainer = vec![restart(stopped, start)];
+            if query.is_some() && partitions.is_some() {
+                plainer
+                    .extend([change(stopped, start, query, None), change(stopped, start, &None, partitions)]);
+            }
+            if start != StartMode::WhenLastStopped {
+                plainer.push(change(stopped, StartMode::WhenLastStopped, query, partitions));
+            }
+            plainer
+        }
         FaultKind::UserRestart { stopped, start } => match start {
             StartMode::WhenLastStopped => Vec::new(),
             StartMode::Now => vec![restart(stopped, StartMode::WhenLastStopped)],
@@ -214,6 +231,7 @@ fn down_of(kind: &FaultKind) -> Span {
         | FaultKind::Scale { down, .. }
         | FaultKind::ServiceUpgrade { down, .. }
         | FaultKind::UserRestart { stopped: down, .. }
+        | FaultKind::JobChange { stopped: down, .. }
         | FaultKind::Hang { noticed: down, .. }
         | FaultKind::Slow { during: down, .. }
         | FaultKind::Link { during: down, .. }
@@ -232,6 +250,7 @@ fn set_down(kind: &mut FaultKind, to: Span) {
         | FaultKind::Scale { down, .. }
         | FaultKind::ServiceUpgrade { down, .. }
         | FaultKind::UserRestart { stopped: down, .. }
+        | FaultKind::JobChange { stopped: down, .. }
         | FaultKind::Hang { noticed: down, .. }
         | FaultKind::Slow { during: down, .. }
         | FaultKind::Link { during: down, .. }

@@ -143,6 +143,10 @@ fn moved_fault(fault: &Fault, to: &dyn Fn(Timestamp) -> Timestamp) -> Fault {
         FaultKind::UserRestart { stopped, start: StartMode::Custom(at) } => {
             FaultKind::UserRestart { stopped, start: StartMode::Custom(to(at)) }
         }
+        FaultKind::JobChange { stopped, start: StartMode::Custom(at), ref query, partitions } => {
+            let start = StartMode::Custom(to(at));
+            FaultKind::JobChange { stopped, start, query: query.clone(), partitions }
+        }
         ref other => other.clone(),
     };
     Fault { at: to(fault.at), kind }

@@ -154,6 +154,19 @@ pub enum FaultKind {
         /// From which output time it starts.
         start: StartMode,
     },
+    /// The user stops the job and starts another in its place: with another query, over more partitions, or both. It has a
+    /// sink of its own; of what the job before saved nothing may be used.
+    JobChange {
+        /// Between stop and start.
+        stopped: Span,
+        /// From which output time it starts; "last stopped" is by what the job before delivered.
+        start: StartMode,
+        /// The query from then on; `None` leaves it.
+        query: Option<Arc<str>>,
+        /// How many partitions every stream has from then on, at least; `None` leaves them. Events that arrive after the stop
+        /// are dealt out to them in turn.
+        partitions: Option<u32>,
+    },
     /// The source forgets everything that arrived more than `keep` before the moment of the fault.
     RetentionCut {
         /// What is kept.
@@ -302,6 +315,7 @@ impl FaultKind {
             FaultKind::ServiceUpgrade { readable: true, .. } => "upgrade, state",
             FaultKind::ServiceUpgrade { readable: false, .. } => "upgrade, replay",
             FaultKind::UserRestart { .. } => "restart",
+            FaultKind::JobChange { .. } => "restart, changed",
             FaultKind::RetentionCut { .. } => "retention",
             FaultKind::SinkUnavailable { .. } => "sink unavailable",
             FaultKind::SinkAckLost => "sink ack lost",
@@ -322,6 +336,7 @@ impl FaultKind {
             | FaultKind::OsUpgrade { .. }
             | FaultKind::ServiceUpgrade { .. }
             | FaultKind::UserRestart { .. }
+            | FaultKind::JobChange { .. }
             | FaultKind::RetentionCut { .. }
             | FaultKind::Slow { .. }
             | FaultKind::SinkUnavailable { .. }

@@ -168,6 +168,8 @@ pub(crate) struct FaultText {
     readable: Option<bool>,
     stopped: Option<Span>,
     start: Option<String>,
+    query: Option<String>,
+    partitions: Option<u32>,
     keep: Option<Span>,
     span: Option<Span>,
     noticed: Option<Span>,
@@ -308,6 +310,12 @@ impl FaultText {
                 readable: need(self.readable.take(), "readable")?,
                 down: need(self.down.take(), "down")?,
             },
+            "restart" if self.query.is_some() || self.partitions.is_some() => FaultKind::JobChange {
+                stopped: need(self.stopped.take(), "stopped")?,
+                start: read_start(&need(self.start.take(), "start")?)?,
+                query: self.query.take().map(Arc::from),
+                partitions: self.partitions.take(),
+            },
             "restart" => FaultKind::UserRestart {
                 stopped: need(self.stopped.take(), "stopped")?,
                 start: read_start(&need(self.start.take(), "start")?)?,
@@ -354,6 +362,8 @@ impl FaultText {
             ("readable", self.readable.is_some()),
             ("stopped", self.stopped.is_some()),
             ("start", self.start.is_some()),
+            ("query", self.query.is_some()),
+            ("partitions", self.partitions.is_some()),
             ("keep", self.keep.is_some()),
             ("span", self.span.is_some()),
             ("noticed", self.noticed.is_some()),
@@ -487,13 +497,16 @@ pub(crate) fn fault_fields(kind: &FaultKind) -> String {
         FaultKind::ServiceUpgrade { readable, down } => {
             format!("kind = \"service-upgrade\", readable = {readable}, down = {}", clock(*down))
         }
-        FaultKind::UserRestart { stopped, start } => {
-            let start = match start {
-                StartMode::Now => "now".to_owned(),
-                StartMode::Custom(at) => at.to_string(),
-                StartMode::WhenLastStopped => "last-stopped".to_owned(),
-            };
-            format!("kind = \"restart\", stopped = {}, start = \"{start}\"", clock(*stopped))
+        FaultKind::UserRestart { stopped, start } => restart_fields(*stopped, *start),
+        FaultKind::JobChange { stopped, start, query, partitions } => {
+            let mut fields = restart_fields(*stopped, *start);
+            if let Some(partitions) = partitions {
+                fields.push_str(&format!(", partitions = {partitions}"));
+            }
+            if let Some(query) = query {
+                fields.push_str(&format!(", query = {}", block(query)));
+            }
+            fields
         }
         FaultKind::RetentionCut { keep } => format!("kind = \"retention-cut\", keep = {}", clock(*keep)),
         FaultKind::SinkUnavailable { span } => {
@@ -521,6 +534,15 @@ pub(crate) fn fault_fields(kind: &FaultKind) -> String {
             format!("kind = \"link\", node = {node}, packets = \"{word}\", by = {by}, during = {during}")
         }
     }
+}
+
+fn restart_fields(stopped: Span, start: StartMode) -> String {
+    let start = match start {
+        StartMode::Now => "now".to_owned(),
+        StartMode::Custom(at) => at.to_string(),
+        StartMode::WhenLastStopped => "last-stopped".to_owned(),
+    };
+    format!("kind = \"restart\", stopped = {}, start = \"{start}\"", clock(stopped))
 }
 
 pub(crate) fn clock(span: Span) -> String {

@@ -50,9 +50,18 @@ impl Case {
         if self.faults.len() > FAULTS_MAX {
             return Err(too_many("faults", self.faults.len(), FAULTS_MAX));
         }
+        let mut partitions = self.inputs.iter().map(|input| input.partitions).max().unwrap_or(1);
         for (index, fault) in self.faults.iter().enumerate() {
             fault.check(&self.deployment, before).map_err(|e| named(e, "fault", index))?;
             before = fault.at;
+            if let FaultKind::JobChange { partitions: Some(more), .. } = fault.kind {
+                if more < partitions {
+                    let found = format!("it leaves {more} partitions, and a stream has {partitions}");
+                    let error = CaseError::new("case-fault", found);
+                    return Err(named(error.hint("a source can be given more, never less"), "fault", index));
+                }
+                partitions = more;
+            }
         }
         Ok(())
     }
@@ -218,10 +227,19 @@ impl Fault {
             | FaultKind::Rollback { down }
             | FaultKind::Scale { down, .. }
             | FaultKind::ServiceUpgrade { down, .. } => span("down", down),
-            FaultKind::UserRestart { start: StartMode::Custom(at), .. } if !at.is_calendar() => {
+            FaultKind::UserRestart { start: StartMode::Custom(at), .. }
+            | FaultKind::JobChange { start: StartMode::Custom(at), .. }
+                if !at.is_calendar() =>
+            {
                 Err(CaseError::new("case-fault", "the start lies outside the years 1 to 9999"))
             }
-            FaultKind::UserRestart { stopped, .. } => span("stopped", stopped),
+            FaultKind::JobChange { partitions: Some(more), .. } if !(1..=PARTITIONS_MAX).contains(&more) => {
+                let found = format!("streams would have {more} partitions");
+                Err(CaseError::new("case-fault", found).hint(format!("1 to {PARTITIONS_MAX}")))
+            }
+            FaultKind::UserRestart { stopped, .. } | FaultKind::JobChange { stopped, .. } => {
+                span("stopped", stopped)
+            }
             FaultKind::RetentionCut { keep } => span("keep", keep),
             FaultKind::SinkUnavailable { span: away } => span("span", away),
             FaultKind::SinkAckLost => Ok(()),

@@ -43,6 +43,18 @@ impl Saves {
         Saves { tasks: vec![VecDeque::new(); tasks], always }
     }
 
+    /// The newest of each task, for a job that takes the place of this one.
+    pub(crate) fn into_newest(self) -> Vec<Option<Saved>> {
+        self.tasks.into_iter().map(|mut saves| saves.pop_back()).collect()
+    }
+
+    /// What another job saved: it must not be used.
+    pub(crate) fn take_over(&mut self, newest: Vec<Option<Saved>>) {
+        for (own, newest) in self.tasks.iter_mut().zip(newest) {
+            own.extend(newest);
+        }
+    }
+
     /// The newest one, whether it may be used or not.
     pub(crate) fn newest(&self, task: usize) -> Option<&Saved> {
         self.tasks[task].back()

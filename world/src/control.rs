@@ -75,10 +75,16 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    pub(crate) fn new(layout: &Layout, subject: &dyn Subject) -> Control {
+    /// Over what another job has left behind, which is nothing where there was none.
+    pub(crate) fn over(store: Harmed, layout: &Layout, subject: &dyn Subject) -> Control {
         let plants = subject.plants();
-        let coordinator = Coordinator::planted(Harmed::default(), layout, plants).ok();
+        let coordinator = Coordinator::planted(store, layout, plants).ok();
         Control { layout: layout.clone(), plants, coordinator }
+    }
+
+    /// What is left behind for another job.
+    pub(crate) fn into_store(self) -> Harmed {
+        self.coordinator.map(Coordinator::into_store).unwrap_or_default()
     }
 
     /// The process it runs in is replaced: all it knows is in the store.
@@ -160,7 +166,7 @@ impl Control {
 
 /// A store whose next checkpoint comes to harm.
 #[derive(Default)]
-struct Harmed {
+pub(crate) struct Harmed {
     inner: MemoryStore,
     harm: Option<Damage>,
     /// Not listed yet.

@@ -81,6 +81,10 @@ impl Subject for EngineSubject {
         self.plants
     }
 
+    fn at_another(&self, plan: &Arc<Plan>, case: &Case) -> Option<Box<dyn Subject>> {
+        Some(Box::new(EngineSubject { plants: self.plants, ..EngineSubject::of_case(plan, case) }))
+    }
+
     fn open(&self, task: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), Refusal> {
         let spec = self.layout.tasks.get(task).ok_or_else(|| format!("there is no task {task}"))?;
         let shard = self.shards[spec.shard].clone();

@@ -5,6 +5,7 @@
 //! | node kill, reboot | down for `down` | comes up `down` later than now, or when it would have anyway |
 //! | service upgrade | all nodes down for `down` | likewise |
 //! | user restart | all nodes down for `stopped` | likewise |
+//! | another job | the run of this one ends (`change.rs`) | likewise |
 //! | hang | nobody hears of it; replaced after `noticed`, goes on after `back` (`zombies.rs`) | as a kill |
 //! | rolling upgrade | like reboots; each node then runs the next version | likewise |
 //! | rollback | all nodes down for `down`, then run the version before | likewise |
@@ -67,6 +68,11 @@ impl World<'_> {
                 let start = self.start_of(start, self.now.plus(stopped));
                 self.renew_all(Renew::Start(start));
                 self.take_all_down(stopped, cause(Why::UserRestart));
+            }
+            FaultKind::JobChange { stopped, start, .. } => {
+                let up_at = self.now.plus(stopped);
+                let start = self.start_of(start, up_at);
+                self.stop_for_another(index, start, up_at);
             }
             FaultKind::RetentionCut { keep } => {
                 self.log.cut(self.now, keep);
@@ -151,7 +157,7 @@ impl World<'_> {
         }
     }
 
-    fn take_all_down(&mut self, down: Span, cause: Cause) {
+    pub(crate) fn take_all_down(&mut self, down: Span, cause: Cause) {
         for node in 0..self.nodes.len() {
             self.take_down(node, down, cause);
         }
@@ -183,7 +189,7 @@ impl World<'_> {
     }
 
     /// A task loses what is in memory.
-    fn close(&mut self, task: usize) {
+    pub(crate) fn close(&mut self, task: usize) {
         if self.parts[task].catching.is_some() {
             self.reach(reached::STRUCK_AGAIN);
         }
@@ -265,6 +271,15 @@ impl World<'_> {
     }
 }
 
+/// A start by the user, in words.
+fn started(name: &str, stopped: Span, start: StartMode) -> String {
+    match start {
+        StartMode::Now => format!("{name}, stopped {stopped}, output from now"),
+        StartMode::Custom(at) => format!("{name}, stopped {stopped}, output from {at}"),
+        StartMode::WhenLastStopped => format!("{name}, stopped {stopped}, output from the last one"),
+    }
+}
+
 /// When what goes from node to node, and began at `at`, reaches a node.
 fn reboot_at(at: Timestamp, down: Span, node: usize) -> Timestamp {
     // Bounded by `check.rs`; saturation cannot happen for a case that passed it.
@@ -283,6 +298,7 @@ pub(crate) fn foresee(case: &Case, nodes: &mut [Node]) {
             }
             FaultKind::ServiceUpgrade { .. }
             | FaultKind::UserRestart { .. }
+            | FaultKind::JobChange { .. }
             | FaultKind::Rollback { .. }
             | FaultKind::Scale { .. } => Some(fault.at),
             FaultKind::RetentionCut { .. }
@@ -305,11 +321,12 @@ impl FaultKind {
             FaultKind::NodeKill { node, down } => format!("{name}, node {node}, down {down}"),
             FaultKind::OsUpgrade { down } => format!("{name}, each node down {down}"),
             FaultKind::ServiceUpgrade { down, .. } => format!("{name}, down {down}"),
-            FaultKind::UserRestart { stopped, start } => match start {
-                StartMode::Now => format!("{name}, stopped {stopped}, output from now"),
-                StartMode::Custom(at) => format!("{name}, stopped {stopped}, output from {at}"),
-                StartMode::WhenLastStopped => format!("{name}, stopped {stopped}, output from the last one"),
-            },
+            FaultKind::UserRestart { stopped, start } => started(name, *stopped, *start),
+            FaultKind::JobChange { stopped, start, query, partitions } => {
+                let query = query.as_ref().map_or("", |_| ", another query");
+                let partitions = partitions.map_or(String::new(), |count| format!(", {count} partitions"));
+                format!("{}{query}{partitions}", started(name, *stopped, *start))
+            }
             FaultKind::RetentionCut { keep } => format!("{name}, the source keeps {keep}"),
             FaultKind::SinkUnavailable { span } => format!("{name} for {span}"),
             FaultKind::SinkAckLost => name.to_owned(),

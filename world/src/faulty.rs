@@ -82,9 +82,8 @@ impl Subject for Versions {
     fn open(&self, task: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), Refusal> {
         // Of several tasks the one that writes shows it.
         let writes = |spec: &TaskSpec| spec.role.writes();
-        let faulty = self
-            .faulty(opening.version)
-            .filter(|_| self.inner.layout().tasks.get(task).is_none_or(writes));
+        let faulty =
+            self.faulty(opening.version).filter(|_| self.inner.layout().tasks.get(task).is_none_or(writes));
         let (worker, recovered) = self.inner.open(task, opening)?;
         let worker: Box<dyn Worker> = match faulty {
             Some(Faulty::Stall) => Box::new(Stalled(worker)),

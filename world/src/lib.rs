@@ -5,6 +5,7 @@
 
 pub mod case;
 pub mod case_file;
+pub mod change;
 pub mod check;
 mod checkpoints;
 mod control;

@@ -42,6 +42,16 @@ impl Log {
         self.cut = self.cut.max(now.minus(keep));
     }
 
+    /// Before which arrival cuts so far have forgotten everything.
+    pub(crate) fn cut_before(&self) -> Timestamp {
+        self.cut
+    }
+
+    /// The cuts of another log of the same source.
+    pub(crate) fn cut_as(&mut self, before: Timestamp) {
+        self.cut = before;
+    }
+
     /// The log as it stands at `now`.
     pub(crate) fn at(&self, now: Timestamp) -> At<'_> {
         let by_age = self.retention.map_or(Timestamp::MIN, |keep| now.minus(keep));

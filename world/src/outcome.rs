@@ -47,6 +47,17 @@ pub struct Run {
     pub state_max: BTreeMap<usize, u64>,
     /// Most rows that each task kept for those that read from it, when one of them had saved.
     pub links_max: BTreeMap<usize, u64>,
+    /// The index of the fault by which the user started another job in place of this one: the run ended there.
+    pub changed_by: Option<usize>,
+    /// The run of that other job.
+    pub then: Option<Box<Run>>,
+}
+
+impl Run {
+    /// This run, and those of the jobs that took its place, one after the other.
+    pub fn legs(&self) -> impl Iterator<Item = &Run> {
+        std::iter::successors(Some(self), |run| run.then.as_deref())
+    }
 }
 
 /// The subject panicked, which no subject may, whatever it is given.

@@ -52,6 +52,17 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
+    /// Upgrades that go from node to node and have not reached all, in order: when, which node, by which fault.
+    pub(crate) fn reboots(&self) -> Vec<(Timestamp, usize, usize)> {
+        let reboot = |Reverse((at, event)): &Reverse<(Timestamp, Event)>| match *event {
+            Event::Reboot(node, fault) => Some((*at, node, fault)),
+            _ => None,
+        };
+        let mut reboots: Vec<_> = self.heap.iter().filter_map(reboot).collect();
+        reboots.sort_unstable();
+        reboots
+    }
+
     /// An empty queue with the choices of a case.
     pub(crate) fn new(turns: Vec<u32>) -> Queue {
         Queue { heap: BinaryHeap::new(), turns, turn: 0 }

@@ -111,9 +111,11 @@ pub const MIXED_VERSIONS: &str = "two versions at once";
 pub const ROLLED_BACK: &str = "rolled back";
 /// The number of nodes changed.
 pub const SCALED: &str = "scaled";
+/// The user started another job in place of the one that ran.
+pub const CHANGED: &str = "job changed";
 
 /// All names, in the order of reports.
-pub const ALL: [&str; 52] = [
+pub const ALL: [&str; 53] = [
     SAVED,
     FROM_CHECKPOINT,
     REPLAYED,
@@ -166,6 +168,7 @@ pub const ALL: [&str; 52] = [
     MIXED_VERSIONS,
     ROLLED_BACK,
     SCALED,
+    CHANGED,
 ];
 
 /// Those that only tasks with links can reach.

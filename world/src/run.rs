@@ -26,8 +26,9 @@ use std::collections::{BTreeMap, VecDeque};
 use rewindow_query::{Failure, LogView, Payload, Plan, Row, Span, Timestamp, Why};
 
 use crate::case::{Case, Damage, FaultKind};
+use crate::change::{Left, Stopped};
 use crate::checkpoints::Saves;
-use crate::control::Control;
+use crate::control::{Control, Harmed};
 use crate::error::CaseError;
 use crate::faults::foresee;
 use crate::guarded::{self, Given, Panic};
@@ -62,7 +63,7 @@ pub fn run(case: &Case, plan: &Plan, subject: &dyn Subject) -> Run {
     })
 }
 
-/// Runs a case.
+/// Runs a case, up to its end or until the user starts another job in place of this one ([`begin`] goes on from there).
 ///
 /// # Errors
 /// A case that [`Case::check`] refuses, that lacks a stream of the plan, or whose heartbeats would
@@ -73,13 +74,51 @@ pub fn try_run(
     subject: &dyn Subject,
     options: RunOptions,
 ) -> Result<Run, CaseError> {
+    Ok(begin(case, plan, subject, options)?.0)
+}
+
+/// Runs a case as [`try_run`]; gives what is left behind for another job, if one takes the place of this one.
+///
+/// # Errors
+/// As [`try_run`].
+pub fn begin(
+    case: &Case,
+    plan: &Plan,
+    subject: &dyn Subject,
+    options: RunOptions,
+) -> Result<(Run, Option<Left>), CaseError> {
+    play(case, plan, subject, options, None)
+}
+
+/// Runs the job that takes the place of another, from the moment at which that was stopped. The case is what
+/// [`Case::changed`] makes of that of the other.
+///
+/// # Errors
+/// As [`try_run`].
+pub fn go_on(
+    left: Left,
+    case: &Case,
+    plan: &Plan,
+    subject: &dyn Subject,
+    options: RunOptions,
+) -> Result<(Run, Option<Left>), CaseError> {
+    play(case, plan, subject, options, Some(left))
+}
+
+fn play(
+    case: &Case,
+    plan: &Plan,
+    subject: &dyn Subject,
+    options: RunOptions,
+    left: Option<Left>,
+) -> Result<(Run, Option<Left>), CaseError> {
     let log = Log::new(Journal::of(case, plan)?, case);
     let (shards, layout) = match guarded::layout(subject) {
         Ok(found) => found,
         Err(Panic(message)) => {
             let at = case.history.entries.iter().map(|entry| entry.arrival).min().unwrap_or_default();
             let panicked = Panicked { shard: 0, generation: 0, at, message };
-            return Ok(Run { panicked: Some(panicked), ..Run::default() });
+            return Ok((Run { panicked: Some(panicked), ..Run::default() }, None));
         }
     };
     let deployment = &case.deployment;
@@ -90,7 +129,11 @@ pub fn try_run(
     for (task, spec) in layout.tasks.iter().enumerate() {
         states[spec.shard].tasks.push(task);
     }
-    let control = Control::new(&layout, subject);
+    let (inherited, store) = left.map_or((None, Harmed::default()), |mut left| {
+        let store = std::mem::take(&mut left.store);
+        (Some(left), store)
+    });
+    let control = Control::over(store, &layout, subject);
     let sink = Sinks::new(case, shards, subject.plants());
     let parts: Vec<Part> =
         layout.tasks.into_iter().enumerate().map(|(task, spec)| Part::new(on(task), spec)).collect();
@@ -115,12 +158,17 @@ pub fn try_run(
         hangs: 0,
         parts,
         now: Timestamp::MIN,
+        stopped: None,
         forgotten: BTreeMap::new(),
         run: Run { contract: subject.contract(), ..Run::default() },
     };
+    match inherited {
+        None => world.start(),
+        Some(left) => world.take_over(left),
+    }
     world.play();
     world.run.visible = world.sink.visible();
-    Ok(world.run)
+    Ok(world.end())
 }
 
 /// Everything there is while a case runs.
@@ -146,13 +194,15 @@ pub(crate) struct World<'a> {
     /// The tasks.
     pub(crate) parts: Vec<Part>,
     pub(crate) now: Timestamp,
+    /// How the user put another job in place of this one.
+    pub(crate) stopped: Option<Stopped>,
     /// Oldest offset kept, as last written to the trace.
     forgotten: BTreeMap<(usize, u32), u64>,
     pub(crate) run: Run,
 }
 
 impl World<'_> {
-    fn play(&mut self) {
+    fn start(&mut self) {
         let first_arrival = self.case.history.entries.iter().map(|entry| entry.arrival).min();
         let first_fault = self.case.faults.first().map(|fault| fault.at);
         self.now = first_arrival.into_iter().chain(first_fault).min().unwrap_or_default();
@@ -160,11 +210,20 @@ impl World<'_> {
             self.queue.push(fault.at, Event::Fault(index));
         }
         (0..self.nodes.len()).for_each(|node| self.bring_up(node));
+    }
+
+    fn play(&mut self) {
         loop {
             self.drain();
+            if self.stopped.is_some() {
+                return;
+            }
             (0..self.parts.len()).for_each(|task| self.finish(task));
             // What was sent last is still under way.
             self.drain();
+            if self.stopped.is_some() {
+                return;
+            }
             self.end_all();
             // What failed at the end of its input is started again; what could not be written yet is.
             if self.sink.is_idle()
@@ -202,6 +261,9 @@ impl World<'_> {
                 Event::Wake(task) if self.parts[task].wake == Some(at) => self.wake(task),
                 Event::Wake(_) => {}
                 Event::Save(node) => self.save(node),
+            }
+            if self.stopped.is_some() {
+                return;
             }
         }
     }

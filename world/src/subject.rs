@@ -5,10 +5,13 @@
 //! subject answers. Invariant: all a worker knows comes through these calls, in this order.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rewindow_engine::plant::Plants;
 use rewindow_engine::{Layout, Packet};
-use rewindow_query::{Entry, Failure, LogView, Recovered, Row, Shard, Timestamp, Why};
+use rewindow_query::{Entry, Failure, LogView, Plan, Recovered, Row, Shard, Timestamp, Why};
+
+use crate::case::Case;
 
 /// A system under test: makes workers for the tasks of one job.
 pub trait Subject {
@@ -32,6 +35,11 @@ pub trait Subject {
     /// this toolkit.
     fn plants(&self) -> Plants {
         Plants::none()
+    }
+
+    /// The same system under test at another job, which the user started in place of this one; `None` if it cannot be had.
+    fn at_another(&self, _plan: &Arc<Plan>, _case: &Case) -> Option<Box<dyn Subject>> {
+        None
     }
 
     /// Opens a task after what happened.

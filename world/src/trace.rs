@@ -98,7 +98,14 @@ fn write_run(out: &mut impl Write, run: &Run) -> fmt::Result {
     for (name, count) in &run.reached {
         writeln!(out, "reached {name}: {count}")?;
     }
-    writeln!(out, "entries fed: {}", run.entries_fed)
+    writeln!(out, "entries fed: {}", run.entries_fed)?;
+    match &run.then {
+        None => Ok(()),
+        Some(then) => {
+            writeln!(out, "another job")?;
+            write_run(out, then)
+        }
+    }
 }
 
 fn write_step(out: &mut impl Write, step: &Step) -> fmt::Result {

@@ -157,7 +157,15 @@ fn kind() -> impl Strategy<Value = FaultKind> {
         (0..2_u32, span()).prop_map(|(node, down)| FaultKind::NodeKill { node, down }),
         span().prop_map(|down| FaultKind::OsUpgrade { down }),
         (any::<bool>(), span()).prop_map(|(readable, down)| FaultKind::ServiceUpgrade { readable, down }),
-        (span(), start).prop_map(|(stopped, start)| FaultKind::UserRestart { stopped, start }),
+        (span(), start.clone()).prop_map(|(stopped, start)| FaultKind::UserRestart { stopped, start }),
+        (span(), start, prop::option::of("[ -~\\n]{0,30}"), any::<bool>()).prop_map(
+            |(stopped, start, query, more)| FaultKind::JobChange {
+                stopped,
+                start,
+                partitions: (query.is_none() || more).then_some(9),
+                query: query.map(Arc::from),
+            }
+        ),
         span().prop_map(|keep| FaultKind::RetentionCut { keep }),
         span().prop_map(|span| FaultKind::SinkUnavailable { span }),
         Just(FaultKind::SinkAckLost),

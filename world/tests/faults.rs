@@ -432,8 +432,9 @@ fn random_schedules_reach_every_state() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut left: Vec<&str> = reached::ALL.to_vec();
-    // The strategy makes no malformed entries.
-    left.retain(|name| ![reached::FAILED, reached::RESTARTED, reached::MALFORMED].contains(name));
+    // The strategy makes no malformed entries, and starts no other job.
+    let others = [reached::FAILED, reached::RESTARTED, reached::MALFORMED, reached::CHANGED];
+    left.retain(|name| !others.contains(name));
     // Its tasks have no links.
     left.retain(|name| !reached::OF_LINKS.contains(name));
     for _ in 0..4_000 {

@@ -62,7 +62,7 @@ impl RegionsCase {
                             "write it as `rollout`",
                         );
                     }
-                    FaultKind::UserRestart { .. } => {
+                    FaultKind::UserRestart { .. } | FaultKind::JobChange { .. } => {
                         let hint = "a restart changes what a region owes: try it in a case of one region";
                         return wrong(format!("a restart among the faults of {name}"), hint);
                     }

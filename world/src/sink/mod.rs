@@ -108,6 +108,16 @@ impl Sinks {
         self.faulty || self.kind == SinkKind::Transactional
     }
 
+    /// Until when it is away, and how many of the next writes are not acknowledged.
+    pub(crate) fn troubles(&self) -> (Timestamp, u32) {
+        (self.away_until, self.acks_to_lose)
+    }
+
+    /// What troubled the sink of the job before troubles this one.
+    pub(crate) fn trouble_as(&mut self, (away_until, acks_to_lose): (Timestamp, u32)) {
+        (self.away_until, self.acks_to_lose) = (away_until, acks_to_lose);
+    }
+
     pub(crate) fn go_away_until(&mut self, until: Timestamp) {
         self.away_until = self.away_until.max(until);
     }

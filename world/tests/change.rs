@@ -1,0 +1,93 @@
+//! Another job in place of the one that ran: what it is, and what it finds.
+//!
+//! What no other suite would catch: a change that moves what arrived before it, or a start at which what was saved before
+//! is not there to be misused.
+
+mod toy;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rewindow_query::{Outcome, Span, Timestamp, Why};
+use rewindow_world::case::{Case, FaultKind, StartMode};
+use rewindow_world::run::{begin, go_on};
+use rewindow_world::{RunOptions, reached};
+use toy::{Toy, case, minute, plan};
+
+fn change(query: Option<&str>, partitions: Option<u32>) -> FaultKind {
+    let query = query.map(Arc::from);
+    FaultKind::JobChange { stopped: Span::minutes(5), start: StartMode::WhenLastStopped, query, partitions }
+}
+
+/// Two partitions with an event each every ten minutes, and these faults.
+fn steady(faults: Vec<(i64, FaultKind)>) -> Case {
+    let events: Vec<(u32, i64)> = (0..12).flat_map(|n| [(0, n * 10), (1, n * 10)]).collect();
+    case(2, &events, faults)
+}
+
+#[test]
+fn what_arrived_stays_and_what_arrives_is_dealt_out_in_turn() {
+    let case = steady(vec![(50, change(Some("SELECT 2"), Some(3)))]);
+    let changed = case.changed(0);
+    assert_eq!(changed.check(), Ok(()));
+    assert_eq!((&*changed.query, changed.inputs[0].partitions), ("SELECT 2", 3));
+    let mut of = BTreeMap::<u32, Vec<Timestamp>>::new();
+    for (before, after) in case.history.entries.iter().zip(&changed.history.entries) {
+        assert_eq!((before.arrival, &before.payload), (after.arrival, &after.payload));
+        assert!(before.arrival > minute(50) || before == after, "what arrives with the stop has arrived");
+        of.entry(after.partition).or_default().push(after.arrival);
+    }
+    let later = |partition| -> Vec<Timestamp> {
+        of[&partition].iter().copied().filter(|&at| at > minute(50)).collect()
+    };
+    assert_eq!(later(0), [60, 70, 90, 100].map(minute));
+    assert_eq!(later(1), [60, 80, 90, 110].map(minute));
+    assert_eq!(later(2), [70, 80, 100, 110].map(minute));
+    // A change of nothing, and a fault that is none.
+    assert_eq!(case.changed(1), case);
+    let same = steady(vec![(50, change(None, Some(2)))]).changed(0);
+    assert_eq!(same.inputs, steady(Vec::new()).inputs);
+}
+
+#[test]
+fn fewer_partitions_are_refused() {
+    let code = |faults| steady(faults).check().map_err(|error| error.code);
+    assert_eq!(code(vec![(50, change(None, Some(1)))]), Err("case-fault"));
+    assert_eq!(code(vec![(50, change(None, Some(4))), (60, change(None, Some(3)))]), Err("case-fault"));
+    assert_eq!(code(vec![(50, change(None, Some(3))), (60, change(None, Some(4)))]), Ok(()));
+    assert_eq!(code(vec![(50, change(None, Some(1_025)))]), Err("case-fault"));
+}
+
+#[test]
+fn the_other_job_begins_with_what_was_left_behind_and_uses_none_of_it() {
+    let cut = FaultKind::RetentionCut { keep: Span::minutes(20) };
+    let scale = FaultKind::Scale { nodes: 3, down: Span::ZERO };
+    let case = steady(vec![(30, scale), (52, cut), (55, change(None, Some(3)))]);
+    let options = RunOptions { trace: true };
+    let (run, left) = begin(&case, &plan(), &Toy::parallel(2), options).unwrap();
+    let left = left.expect("the user starts another");
+    assert_eq!((left.fault(), run.changed_by, run.reached[reached::CHANGED]), (2, Some(2), 1));
+    assert!(run.skipped.iter().all(|s| s.until == Timestamp::MAX), "nothing more is asked of it");
+    assert!(run.trace.iter().all(|step| step.at <= minute(55)), "it ends with the stop");
+    let (then, end) = go_on(left, &case.changed(2), &plan(), &Toy::parallel(3), options).unwrap();
+    assert!(end.is_none());
+    assert_eq!(then.recoveries.len(), 3);
+    for report in &then.recoveries {
+        assert_eq!((report.at, report.why, report.fault), (minute(60), Why::UserRestart, "restart, changed"));
+        assert_eq!((report.generation, report.node), (1, u32::try_from(report.task).unwrap()));
+        assert!(matches!(report.answer.outcome, Outcome::Replayed { .. }));
+        // What was saved is there for those that have a predecessor, and the source has not got anything back.
+        assert_eq!(report.checkpoint.is_some(), report.task < 2);
+        let kept = report.retained[&(0, u32::try_from(report.task).unwrap())];
+        assert!(kept.lost_until.is_some(), "{kept:?}");
+    }
+    let from = then.recoveries[0].output_from;
+    assert!(then.deliveries.iter().flat_map(|d| &d.rows).all(|row| row.timestamp >= from));
+    assert!(then.deliveries.iter().any(|d| d.shard == 2), "the new partition gives rows");
+    // Whoever lives by what was saved is seen.
+    let left = begin(&case, &plan(), &Toy::parallel(2), options).unwrap().1.unwrap();
+    let trusting = Toy::parallel(3).with(toy::Bug::TrustsOldState);
+    let (then, _) = go_on(left, &case.changed(2), &plan(), &trusting, options).unwrap();
+    let used = |r: &&rewindow_world::outcome::RecoveryReport| r.answer.outcome == Outcome::FromCheckpoint;
+    assert_eq!(then.recoveries.iter().filter(used).count(), 2);
+}
