@@ -489,7 +489,11 @@ fn fails_again(truth: &Truth, run: &Run, allowed: &Allowed, excused: &Excused) -
         let reopened = |r: &&RecoveryReport| r.shard == shard && r.role.writes() && later(r.generation);
         run.recoveries.iter().find(reopened)?;
         let again = run.failures.iter().find(|f| f.shard == shard && later(f.generation));
+        // A start that goes back may meet a row that fails and that the one before was not asked for.
+        let asked = run.recoveries.iter().find(|r| r.shard == shard && r.generation == generation);
+        let asked_from = asked.map_or(Timestamp::MIN, |report| report.output_from);
         let (kind, message) = match again {
+            Some(again) if again.failure.at < asked_from => return None,
             Some(again) if again.failure.at == failure.at => return None,
             Some(again) => (
                 Kind::FailedElsewhere,
