@@ -109,11 +109,14 @@ impl Writer<'_> {
             true => self.choices.pick(columns),
             false => *self.choices.pick(&numbers),
         };
+        // What usually is a number may be known to be something else, which Min and Max refuse.
+        let ordered = found.usual == Want::Number
+            && !matches!(found.ty, Some(Type::Array | Type::Record | Type::Datetime));
         let name = match self.choices.weighted(&[2, 2, 1, 1]) {
             0 => "Last",
             1 => "First",
-            2 if found.usual == Want::Number => "Min",
-            3 if found.usual == Want::Number => "Max",
+            2 if ordered => "Min",
+            3 if ordered => "Max",
             _ => "Last",
         };
         let number = matches!(name, "Min" | "Max");
