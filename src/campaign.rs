@@ -127,6 +127,19 @@ pub struct Cell {
     pub level: Level,
 }
 
+impl Cell {
+    /// One more schedule, in which the output held at that level.
+    pub(crate) fn add(&mut self, level: Level, alone: bool) {
+        self.level = match (alone, self.alone) {
+            (true, 0) => level,
+            (true, _) | (false, 0) => self.level.max(level),
+            (false, _) => self.level,
+        };
+        self.schedules += 1;
+        self.alone += u64::from(alone);
+    }
+}
+
 /// A schedule, judged.
 struct Trial {
     verdict: Verdict,
@@ -255,13 +268,7 @@ impl Summary {
             let kept = if short { Kept::Short } else { Kept::Enough };
             let cell =
                 self.cells.entry((output, fault, kept)).or_insert(Cell { schedules: 0, alone: 0, level });
-            cell.level = match (alone, cell.alone) {
-                (true, 0) => level,
-                (true, _) | (false, 0) => cell.level.max(level),
-                (false, _) => cell.level,
-            };
-            cell.schedules += 1;
-            cell.alone += u64::from(alone);
+            cell.add(level, alone);
         }
         self.from_checkpoint += held.recoveries.from_checkpoint;
         self.replayed += held.recoveries.replayed;

@@ -10,13 +10,15 @@ use std::sync::Arc;
 use rewindow_query::{Plan, QueryError};
 use rewindow_world::CaseError;
 use rewindow_world::case::Case;
-use rewindow_world::regions::{PlayOptions, Played, RegionPlant, RegionsCase, Signal, play};
+use rewindow_world::outcome::Run;
+use rewindow_world::regions::{Alarm, Faulty, PlayOptions, Played, RegionPlant, RegionsCase, Signal, play};
 
+use crate::campaign::Cell;
 use crate::choices::Seeded;
 use crate::generate::Vary;
 use crate::generate::regions::{VaryRegions, pair};
 use crate::judge::regions::{PairHeld, judge_pair};
-use crate::judge::{Breach, Truth};
+use crate::judge::{Breach, Level, Truth};
 use crate::pool;
 use crate::trial::Maker;
 
@@ -97,6 +99,8 @@ pub struct PairsOutcome {
     pub rows: u64,
     /// What was reached, by name.
     pub reached: BTreeMap<&'static str, u64>,
+    /// By output and what struck the pair, one of [`STRIKES`].
+    pub cells: BTreeMap<(usize, &'static str), Cell>,
     /// The first that did not hold.
     pub broken: Option<Box<BrokenPair>>,
 }
@@ -130,20 +134,22 @@ impl Pairs<'_> {
             let case = self.case(number);
             let (played, verdict) = trial_of_plan(self.plan, &case, self.subject, self.plant)?;
             let reached = reached(&played, verdict.as_ref().ok());
-            Ok((verdict.map_err(|breach| (case, breach)), reached))
+            let struck = struck(&case, &played);
+            Ok((verdict.map_err(|breach| (case, breach)), reached, struck))
         };
         pool::for_each_in_order(self.cases, self.threads, job, |number, result| {
             if stop() {
                 return ControlFlow::Break(());
             }
             match result {
-                Ok((Ok(held), reached)) => {
+                Ok((Ok(held), reached, struck)) => {
                     outcome.held += 1;
                     outcome.rows += held.rows;
+                    outcome.add(&held.levels, &struck);
                     reached.into_iter().for_each(|name| *outcome.reached.entry(name).or_default() += 1);
                     return ControlFlow::Continue(());
                 }
-                Ok((Err((case, breach)), _)) => {
+                Ok((Err((case, breach)), ..)) => {
                     outcome.broken = Some(Box::new(BrokenPair { number, case, breach: *breach }));
                 }
                 Err(error) => failed = Some(error),
@@ -154,8 +160,69 @@ impl Pairs<'_> {
     }
 }
 
+impl PairsOutcome {
+    fn add(&mut self, levels: &[Level], struck: &[&'static str]) {
+        for (output, &level) in levels.iter().enumerate() {
+            for &strike in struck {
+                let cell =
+                    self.cells.entry((output, strike)).or_insert(Cell { schedules: 0, alone: 0, level });
+                cell.add(level, is_alone(strike, struck));
+            }
+        }
+    }
+}
+
+/// What can strike a pair, in the order of the columns of its table.
+///
+/// `delays` is what no pair is without, and stands for pairs in which nothing else struck; a `gap` was announced by a
+/// region that was opened again; the last four are a rollout by what is wrong with the new version, if anything.
+pub const STRIKES: [&str; 10] = [
+    "delays",
+    "sent twice",
+    "region gone",
+    "node kill",
+    "os upgrade",
+    "gap",
+    "rollout",
+    "wrong",
+    "stalls",
+    "crashes",
+];
+
+/// What struck a pair, in the order of [`STRIKES`].
+#[must_use]
+pub fn struck(case: &RegionsCase, played: &Played) -> Vec<&'static str> {
+    let fault = |name: &str| {
+        case.regions.iter().flat_map(|region| &region.faults).any(|fault| fault.kind.name() == name)
+    };
+    let upgrade = played.upgrades.iter().find(|upgrade| !upgrade.rollback);
+    let version = upgrade.map(|upgrade| match upgrade.faulty {
+        None => "rollout",
+        Some(Faulty::Wrong) => "wrong",
+        Some(Faulty::Stall) => "stalls",
+        Some(Faulty::Crash { .. }) => "crashes",
+    });
+    let gap = |run: &Run| run.recoveries.iter().any(|report| !report.answer.gaps.is_empty());
+    let is = |&strike: &&'static str| match strike {
+        "delays" => false,
+        "sent twice" => case.regions.iter().any(|region| !region.twice.is_empty()),
+        "region gone" => case.regions.iter().any(|region| !region.outages.is_empty()),
+        "gap" => played.runs.iter().any(gap),
+        fault_name @ ("node kill" | "os upgrade") => fault(fault_name),
+        faulty => version == Some(faulty),
+    };
+    let struck: Vec<&'static str> = STRIKES.into_iter().filter(is).collect();
+    if struck.is_empty() { vec!["delays"] } else { struck }
+}
+
+/// Whether nothing else struck. A gap is announced by what was opened again, so what may have opened it is no other.
+fn is_alone(strike: &str, struck: &[&'static str]) -> bool {
+    let opens = ["region gone", "node kill", "os upgrade", "rollout"];
+    struck.iter().all(|other| *other == strike || (strike == "gap" && opens.contains(other)))
+}
+
 /// States that a search over pairs must reach, or its verdict says little.
-pub const REQUIRED: [&str; 13] = [
+pub const REQUIRED: [&str; 14] = [
     "region gone",
     "gap announced",
     "alarm of the update service",
@@ -163,6 +230,7 @@ pub const REQUIRED: [&str; 13] = [
     "deduped",
     "both upgraded in turn",
     "rollout stopped",
+    "not whole in time",
     "rolled back",
     "rollout rests",
     "regions owe the same",
@@ -182,6 +250,7 @@ pub fn reached(played: &Played, held: Option<&PairHeld>) -> Vec<&'static str> {
         ("deduped", played.consumer.deduped > 0),
         ("both upgraded in turn", goods > 1),
         ("rollout stopped", decided(|what| matches!(what, Signal::Alarm(_)))),
+        ("not whole in time", decided(|what| *what == Signal::Alarm(Alarm::NotWhole))),
         ("rolled back", decided(|what| *what == Signal::RolledBack)),
         ("rollout rests", decided(|what| *what == Signal::Rests)),
         ("rows withdrawn", played.consumer.withdrawn > 0),

@@ -9,6 +9,7 @@
 mod support;
 
 use std::ops::ControlFlow;
+use std::process::Command;
 use std::sync::Arc;
 
 use rewindow::budget::Budget;
@@ -16,7 +17,7 @@ use rewindow::choices::Seeded;
 use rewindow::generate::regions::small_pair;
 use rewindow::judge::{Breach, Kind};
 use rewindow::pool;
-use rewindow::regions::{PairVerdict, REQUIRED, reached, shrink_pair, trial_pair};
+use rewindow::regions::{PairVerdict, REQUIRED, STRIKES, reached, shrink_pair, trial_pair};
 use rewindow::report::title;
 use rewindow_query::{Plan, Timestamp};
 use rewindow_world::case::Case;
@@ -77,6 +78,29 @@ fn shows(plant: RegionPlant, kind: Kind) -> bool {
         RegionPlant::RolloutNeverStops => {
             matches!(kind, Kind::BothFaulty | Kind::FaultUnnoticed)
         }
+    }
+}
+
+/// The command says of every kind of trouble how often it struck a pair of the example, and what consumers hold then.
+#[test]
+fn check_tells_what_struck_the_pairs_of_an_example() {
+    let job = format!("{}/examples/delays/job.toml", env!("CARGO_MANIFEST_DIR"));
+    let mut check = Command::new(env!("CARGO_BIN_EXE_rewindow"));
+    check.args(["check", &job, "--cases", "5", "--seed", "5", "--format", "json"]);
+    let said = check.current_dir(env!("CARGO_TARGET_TMPDIR")).output().unwrap();
+    let value: serde_json::Value = serde_json::from_slice(&said.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&said.stderr)));
+    let pairs = &value["pairs"];
+    assert_eq!((&pairs["held"], &pairs["broken"]), (&200.into(), &false.into()));
+    let cells = pairs["cells"].as_array().unwrap();
+    for strike in STRIKES {
+        let cell = cells.iter().find(|cell| cell["fault"] == strike);
+        let cell = cell.unwrap_or_else(|| panic!("no pair was struck by: {strike}"));
+        assert!(cell["alone"].as_u64() > Some(0), "{strike} never struck alone");
+        assert_eq!(cell["operators"], serde_json::json!(["tumbling"]), "{strike}");
+        // Where one region announced a gap, the other may have been gone: only then may a row be missing.
+        let partial = strike == "gap" && cell["level"] == "gap announced, rest identical";
+        assert!(partial || cell["level"] == "exact sequence", "{strike}: {cell}");
     }
 }
 

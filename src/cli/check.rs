@@ -16,6 +16,7 @@ use rewindow::trial::{self, Maker};
 use rewindow_world::journal::Journal;
 use serde_json::json;
 
+use super::pairs::Judged;
 use super::{Exit, Format, broken, pairs, run, screen, subject};
 
 /// How many smaller cases are tried, at most; a number and no time, so that the result is the same
@@ -92,17 +93,17 @@ pub(super) fn check(arguments: &Arguments) -> Result<Exit, Problem> {
     let exit = match &outcome.broken {
         Some(broken) => found.broken(broken, watch)?,
         None => {
-            let mut exit = found.held(&outcome)?;
             let stop = || budget.time.is_some_and(|time| watch.elapsed() >= time);
             let folder = found.folder();
-            let pairs = pairs::judge(&job, seed.number, campaign.threads, &*make, &stop, &folder)?;
-            if let Some((said, held)) = pairs {
+            let pairs = pairs::judge(&job, seed.number, campaign.threads, &*make, &truth, &stop, &folder)?;
+            let mut exit = found.held(&outcome, pairs.as_ref())?;
+            if let Some(pairs) = pairs {
                 if text {
-                    super::print(&said)?
-                } else {
-                    super::note(said.trim_end())
+                    super::print(&pairs.said)?
+                } else if !pairs.held {
+                    super::note(pairs.said.trim_end())
                 }
-                exit = if held { exit } else { Exit::Broken };
+                exit = if pairs.held { exit } else { Exit::Broken };
             }
             if let Some(plant) = &arguments.plant {
                 super::note(&wrap(&format!("remark: {}", subject::not_found(plant)), WIDTH, 3));
@@ -141,11 +142,15 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
-    fn held(&self, outcome: &Outcome) -> Result<Exit, Problem> {
+    fn held(&self, outcome: &Outcome, pairs: Option<&Judged>) -> Result<Exit, Problem> {
         let (vary, summary) = (self.campaign.vary, &outcome.summary);
         let never = summary.not_reached(vary);
         let exit = if never.is_empty() { Exit::Held } else { Exit::Undecided };
-        let verdict = if never.is_empty() { "held" } else { "undecided" };
+        let verdict = match exit {
+            _ if pairs.is_some_and(|pairs| !pairs.held) => "broken",
+            Exit::Held => "held",
+            _ => "undecided",
+        };
         let truth = self.campaign.truth;
         let cells = summary.cells.iter().map(|(&(output, fault, kept), cell)| {
             json!({
@@ -154,7 +159,7 @@ impl Found<'_> {
                 "fault": fault, "kept": kept.name(), "schedules": cell.schedules, "level": cell.level.name(),
             })
         });
-        let value = json!({
+        let mut value = json!({
             "version": 1, "program": env!("CARGO_PKG_VERSION"), "verdict": verdict,
             "job": self.job.name, "seed": self.seed.number, "schedules": summary.held,
             "run_again": summary.rerun, "cut_short": outcome.cut_short,
@@ -168,6 +173,9 @@ impl Found<'_> {
             "rows": { "matched": summary.rows_matched, "copies": summary.copies },
             "reached": &summary.reached, "never_reached": never,
         });
+        if let Some(pairs) = pairs {
+            value["pairs"] = pairs.value.clone();
+        }
         if self.budget.report_dir.is_some() {
             write(&self.folder().join("result.json"), &super::json(&value)?)?;
         }

@@ -7,24 +7,39 @@ use std::sync::Arc;
 
 use rewindow::errors::Problem;
 use rewindow::job::Job;
+use rewindow::judge::Truth;
 use rewindow::regions::{BrokenPair, Pairs, PairsOutcome, Unplayable, shrink_pair, trial_pair};
 use rewindow::report::title;
 use rewindow::text::{WIDTH, count, wrap};
 use rewindow::trial::Maker;
 use rewindow_world::regions::RegionsCase;
+use serde_json::json;
+
+use super::screen;
 
 /// Most smaller pairs that are tried.
 const TRIES_MAX: u64 = 1_000;
 
-/// Judges the pairs of a job. Gives what to print, and whether they held; nothing for a job in one region.
+/// What came of the pairs of a job.
+pub(super) struct Judged {
+    /// What to print.
+    pub(super) said: String,
+    /// Whether they held.
+    pub(super) held: bool,
+    /// The same for machines.
+    pub(super) value: serde_json::Value,
+}
+
+/// Judges the pairs of a job; nothing for a job in one region.
 pub(super) fn judge(
     job: &Job,
     seed: u64,
     threads: usize,
     subject: &Maker<'_>,
+    truth: &Truth,
     stop: &dyn Fn() -> bool,
     folder: &Path,
-) -> Result<Option<(String, bool)>, Problem> {
+) -> Result<Option<Judged>, Problem> {
     let Some((regions, cases)) = &job.regions else { return Ok(None) };
     let (base, plan) = (job.base(), Arc::new(job.query.plan.clone()));
     let (vary, cases) = (&job.vary, *cases);
@@ -33,10 +48,25 @@ pub(super) fn judge(
         Unplayable::Case(error) => Problem::of_case(&error, &job.path),
         Unplayable::Query(error) => Problem::of_query(error, &job.query.path, &job.query.text),
     })?;
-    match &outcome.broken {
-        None => Ok(Some((held(&outcome), true))),
-        Some(broken) => Ok(Some((say_broken(broken, subject, folder)?, false))),
-    }
+    let said = match &outcome.broken {
+        None => screen::pairs_table(truth, &outcome.cells) + &held(&outcome),
+        Some(broken) => say_broken(broken, subject, folder)?,
+    };
+    Ok(Some(Judged { said, held: outcome.broken.is_none(), value: value(truth, &outcome) }))
+}
+
+fn value(truth: &Truth, outcome: &PairsOutcome) -> serde_json::Value {
+    let cells = outcome.cells.iter().map(|(&(output, strike), cell)| {
+        json!({
+            "output": &*truth.plan.outputs[output].name, "operator": truth.operator(output),
+            "operators": truth.operators(output).iter().map(|(o, _)| *o).collect::<Vec<_>>(),
+            "fault": strike, "schedules": cell.schedules, "alone": cell.alone, "level": cell.level.name(),
+        })
+    });
+    json!({
+        "held": outcome.held, "rows": outcome.rows, "broken": outcome.broken.is_some(),
+        "cells": cells.collect::<Vec<_>>(), "reached": &outcome.reached,
+    })
 }
 
 /// Plays and judges the pair of a case file. Gives what to print, and whether it held.

@@ -3,13 +3,16 @@
 //! Values to text. Decides nothing and measures nothing. Invariant: no figure of wall-clock time stands in
 //! anything for standard output, so the same seed gives the same bytes.
 
+use std::collections::BTreeMap;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rewindow::budget::ChosenSeed;
-use rewindow::campaign::{Kept, Summary, required};
+use rewindow::campaign::{Cell, Kept, Summary, required};
 use rewindow::generate::Vary;
 use rewindow::job::{Job, Remark};
 use rewindow::judge::{Level, Truth};
 use rewindow::plan_page::{PlanPage, duration, exact, shown};
+use rewindow::regions::STRIKES;
 use rewindow::text::{self, Align, WIDTH, count, number};
 use rewindow_query::Span;
 use rewindow_query::plan::Op;
@@ -172,24 +175,45 @@ fn table(truth: &Truth, vary: &Vary, summary: &Summary) -> String {
             });
         }
         for faults in in_width(&faults) {
-            table.push_str(&section(truth, summary, kept, faults));
+            table.push_str(&grid(truth, faults, &|output, fault| summary.cells.get(&(output, fault, kept))));
         }
         table.push('\n');
     }
-    let mut levels: Vec<Level> = summary.cells.values().filter(|c| c.alone > 0).map(|c| c.level).collect();
+    table.push_str(&legend(summary.cells.values(), Level::name));
+    table
+}
+
+/// What the signs of a table mean, as far as it has them.
+fn legend<'c>(mut cells: impl Iterator<Item = &'c Cell> + Clone, name: fn(Level) -> &'static str) -> String {
+    let mut levels: Vec<Level> = cells.clone().filter(|c| c.alone > 0).map(|c| c.level).collect();
     levels.sort_unstable();
-    let mut legend: Vec<String> =
-        levels.iter().map(|level| format!("{}{TIED}{}", level.sign(), level.name())).collect();
-    legend.dedup();
-    if summary.cells.values().any(|cell| cell.alone == 0) {
-        legend.push(format!("{MIXED}{TIED}only with other faults"));
+    let mut signs: Vec<String> =
+        levels.iter().map(|&level| format!("{}{TIED}{}", level.sign(), name(level))).collect();
+    signs.dedup();
+    if cells.any(|cell| cell.alone == 0) {
+        signs.push(format!("{MIXED}{TIED}only with other faults"));
     }
-    if !legend.is_empty() {
-        table.push_str(
-            &text::wrap(&format!("  by itself  {}", legend.join("   ")), WIDTH, 13).replace(TIED, " "),
-        );
-        table.push_str("\n\n");
+    match signs.is_empty() {
+        true => String::new(),
+        false => {
+            let line = format!("  by itself  {}", signs.join("   "));
+            text::wrap(&line, WIDTH, 13).replace(TIED, " ") + "\n\n"
+        }
     }
+}
+
+/// The table of outputs and what strikes a pair of regions; levels are those of what consumers hold.
+pub(super) fn pairs_table(truth: &Truth, cells: &BTreeMap<(usize, &'static str), Cell>) -> String {
+    let name = |level| match level {
+        Level::DeclaredPartial => "some excused, rest identical",
+        level => level.name(),
+    };
+    let mut table = "\n  what consumers of two regions hold\n".to_owned();
+    for strikes in in_width(&STRIKES) {
+        table.push_str(&grid(truth, strikes, &|output, strike| cells.get(&(output, strike))));
+    }
+    table.push('\n');
+    table.push_str(&legend(cells.values(), name));
     table
 }
 
@@ -208,9 +232,14 @@ fn in_width<'f>(faults: &'f [&'static str]) -> Vec<&'f [&'static str]> {
     parts
 }
 
-fn section(truth: &Truth, summary: &Summary, kept: Kept, faults: &[&'static str]) -> String {
+/// Operators and outputs against faults.
+fn grid<'c>(
+    truth: &Truth,
+    faults: &[&'static str],
+    cell_of: &dyn Fn(usize, &'static str) -> Option<&'c Cell>,
+) -> String {
     let cells = |output: usize| -> Vec<String> {
-        let cell = |&fault: &&'static str| match summary.cells.get(&(output, fault, kept)) {
+        let cell = |&fault: &&'static str| match cell_of(output, fault) {
             Some(cell) if cell.alone > 0 => format!("{} {}", number(cell.schedules), cell.level.sign()),
             Some(cell) => format!("{} {MIXED}", number(cell.schedules)),
             None => "-  ".to_owned(),

@@ -81,6 +81,9 @@ pub fn pair(base: &Case, vary: &Vary, regions: &VaryRegions, choices: &mut dyn C
     }
     let rollout = choices.chance(2, 3).then(|| rollout(begin, length, regions, choices));
     let mut case = RegionsCase { base, regions: made, rollout };
+    if choices.chance(1, 3) {
+        keep_one(&mut case, choices);
+    }
     // What crashes too often for the length of the case stalls instead.
     if case.check().is_err_and(|error| error.code == "case-rollout")
         && let Some(rollout) = &mut case.rollout
@@ -88,6 +91,25 @@ pub fn pair(base: &Case, vary: &Vary, regions: &VaryRegions, choices: &mut dyn C
         rollout.faulty = Some(Faulty::Stall);
     }
     case
+}
+
+/// What strikes by itself shows what comes of it.
+fn keep_one(case: &mut RegionsCase, choices: &mut dyn Choices) {
+    let kept = choices.index(4);
+    if kept != 0 {
+        case.rollout = None;
+    }
+    for region in &mut case.regions {
+        if kept != 1 {
+            region.outages.clear();
+        }
+        if kept != 2 {
+            region.faults.clear();
+        }
+        if kept != 3 {
+            region.twice.clear();
+        }
+    }
 }
 
 fn delay(set: Option<Span>, choices: &mut dyn Choices) -> (Span, Span) {

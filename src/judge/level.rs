@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rewindow_query::{Identity, Row, Value};
+use rewindow_query::{Identity, Row, Timestamp, Value};
 use rewindow_world::case::{Case, SinkKind};
 use rewindow_world::outcome::Run;
 
@@ -143,6 +143,35 @@ fn of_shard(
     let (owed, actual) = (outside(&owed), outside(actual));
     let (owed, actual): (Vec<&Row>, Vec<&Row>) = (owed.iter().collect(), actual.iter().collect());
     same_without_copies(&owed, &actual).then_some(Level::DeclaredPartial)
+}
+
+/// At which level the consumer of a pair has an output, of the rows stamped before `until` that all regions owe alike.
+/// Where it lacks one, or has another in its place, and may, that is the weakest level.
+pub(super) fn of_consumer(truths: &[Truth], output: usize, held: &[&Row], until: Timestamp) -> Level {
+    let Some((first, others)) = truths.split_first() else { return Level::ExactSequence };
+    let alike = |row: &&Row| {
+        row.timestamp < until
+            && others
+                .iter()
+                .all(|other| other.find(row).is_some_and(|index| other.answer.rows[index] == **row))
+    };
+    let mut level = Level::ExactSequence;
+    for shard in 0..first.shards.len() {
+        let owed: Vec<&Row> = first.owed(shard, output).filter(alike).collect();
+        let wanted: BTreeMap<Identity, &Row> = owed.iter().map(|row| (row.identity(), *row)).collect();
+        let has: Vec<&Row> =
+            held.iter().copied().filter(|row| wanted.contains_key(&row.identity())).collect();
+        level = level.max(if owed == has {
+            Level::ExactSequence
+        } else if by_key(&owed) == by_key(&has) {
+            Level::PerKeySequence
+        } else if sorted(&owed) == sorted(&has) {
+            Level::Multiset
+        } else {
+            Level::DeclaredPartial
+        });
+    }
+    level
 }
 
 fn by_key<'a>(rows: &[&'a Row]) -> BTreeMap<Arc<[Value]>, Vec<&'a Row>> {

@@ -21,10 +21,10 @@ use rewindow_world::regions::{Faulty, Held, Played, RegionsCase, Signal, Upgrade
 use super::answers::Allowed;
 use super::excused::Excused;
 use super::shown::{Shown, is_of};
-use super::{Breach, Claim, Kind, Truth, Verdict, judge_but};
+use super::{Breach, Claim, Kind, Level, Truth, Verdict, judge_but, level};
 
 /// What there is to say of a pair that held.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PairHeld {
     /// Rows the consumer holds.
     pub rows: u64,
@@ -38,6 +38,8 @@ pub struct PairHeld {
     pub unhurt: bool,
     /// Rollouts stopped by an alarm.
     pub stopped: u64,
+    /// Of each output, the level at which the consumer has the rows that all regions owe alike.
+    pub levels: Vec<Level>,
 }
 
 /// Judges what was played of a case; `truths` are those of the regions' own cases.
@@ -60,6 +62,7 @@ pub fn judge_pair(truths: &[Truth], case: &RegionsCase, played: &Played) -> Resu
         alike: truths.windows(2).all(|two| two[0].answer.rows == two[1].answer.rows),
         unhurt: pair.regions.iter().any(|region| !region.hurt),
         stopped: alarms.count() as u64,
+        levels: pair.levels(),
     })
 }
 
@@ -147,6 +150,16 @@ impl<'a> Pair<'a> {
             return None;
         };
         Some(self.breach(second.region, kind, None, second.at, message))
+    }
+
+    fn levels(&self) -> Vec<Level> {
+        let outputs = self.truths.first().map_or(0, |truth| truth.plan.outputs.len());
+        let level = |output| {
+            let held = self.played.consumer.rows.iter().map(|held| &held.row);
+            let held: Vec<&Row> = held.filter(|row| row.output == output).collect();
+            level::of_consumer(self.truths, output, &held, self.until)
+        };
+        (0..outputs).map(level).collect()
     }
 
     /// Whether all parts of a region have run the new version for one soak.

@@ -9,7 +9,7 @@ use rewindow_world::engine_subject::EngineSubject;
 use rewindow_world::regions::{Held, PlayOptions, Played, RegionsCase, Signal, Switch, Why, play};
 
 use super::regions::judge_pair;
-use super::{Kind, Truth};
+use super::{Kind, Level, Truth};
 
 struct Scene {
     case: RegionsCase,
@@ -35,6 +35,10 @@ impl Scene {
 
     fn kind(&self) -> Option<Kind> {
         judge_pair(&self.truths, &self.case, &self.played).err().map(|breach| breach.kind)
+    }
+
+    fn levels(&self) -> Vec<Level> {
+        judge_pair(&self.truths, &self.case, &self.played).unwrap().levels
     }
 
     /// Takes a row out of all that a region gave.
@@ -127,4 +131,20 @@ fn a_region_soaks_from_when_it_is_whole() {
     let report = scene.played.runs[first].recoveries.iter_mut().find(|report| report.version == 1);
     report.unwrap().at = scene.played.upgrades[1].at.minus(soak).plus(Span::TICK);
     assert_eq!(scene.kind(), Some(Kind::UpgradedTogether));
+}
+
+#[test]
+fn the_level_is_that_of_the_rows_which_all_regions_owe() {
+    let mut scene = Scene::of(WRONG, |_| ());
+    assert_eq!(scene.levels(), [Level::ExactSequence]);
+    let rows = &mut scene.played.consumer.rows;
+    let apart = (1..rows.len()).find(|&i| rows[i - 1].row.key != rows[i].row.key).unwrap();
+    rows.swap(apart - 1, apart);
+    assert_eq!(scene.levels(), [Level::PerKeySequence]);
+    let rows = &mut scene.played.consumer.rows;
+    let first = rows[0].row.key.clone();
+    let again = (1..rows.len()).find(|&i| rows[i].row.key == first).unwrap();
+    rows.swap(0, again);
+    assert_eq!(scene.levels(), [Level::Multiset]);
+    assert_eq!(stalls_unseen().levels(), [Level::DeclaredPartial]);
 }
