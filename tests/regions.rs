@@ -219,6 +219,13 @@ fn stalling_version_meets_a_node_that_is_down() {
     assert_eq!(broken_by(file, RegionPlant::RolloutNeverStops), Some(Kind::BothFaulty));
 }
 
+/// What a row says that came too late did not show while it was waited for.
+#[test]
+fn row_comes_after_it_was_due() {
+    let (story, _) = committed("row-comes-after-it-was-due");
+    assert!(story.iter().any(|line| line.ends_with("east is behind its partner")), "{story:#?}");
+}
+
 #[test]
 fn region_failover_dedupes() {
     let file = "region-failover-dedupes";

@@ -52,13 +52,13 @@ impl Shown {
             match fresh.get(identity) {
                 Some((given, own)) if own == row => right.push((*at).max(*given)),
                 Some((given, _)) => wrong.push((*at).max(*given)),
-                // What was overdue when the version came is none of its doing.
-                None if at.plus(rollout.lag) <= upgrade.at => {}
-                None => {
-                    let due = whole.map(|whole| whole.max(*at).plus(rollout.lag)).filter(|&due| due < end);
-                    let came = |due| all.get(identity).is_some_and(|&(given, _)| given <= due);
-                    wrong.extend(due.filter(|&due| !came(due)));
-                }
+                None => {}
+            }
+            // What was overdue when the version came is none of its doing.
+            if at.plus(rollout.lag) > upgrade.at {
+                let due = whole.map(|whole| whole.max(*at).plus(rollout.lag)).filter(|&due| due < end);
+                let came = |due| all.get(identity).is_some_and(|&(given, _)| given <= due);
+                wrong.extend(due.filter(|&due| !came(due)));
             }
         }
         let soaked = whole.map(|whole| whole.plus(rollout.soak));

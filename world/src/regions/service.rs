@@ -229,14 +229,14 @@ impl Look<'_> {
         let mut disagrees = None;
         let partner_rows = self.partner.map_or_else(BTreeMap::new, |partner| first_seen(partner, |_| true));
         for (identity, &(theirs_at, theirs)) in &partner_rows {
+            // Whoever waits for a row does not know whether it will come after all, or what it will say.
+            let first = all_rows.get(identity).map(|&(at, _)| at);
+            alarms.extend(self.overdue(theirs_at, first).map(|at| (at, Alarm::Behind)));
             match new_rows.get(identity) {
                 Some(&(at, row)) if row == theirs => earliest(&mut evidence, at.max(theirs_at)),
                 // Both rows came before the end of their inputs, if not of each other's.
                 Some(&(at, _)) => earliest(&mut disagrees, at.max(theirs_at)),
-                None => {
-                    let first = all_rows.get(identity).map(|&(at, _)| at);
-                    alarms.extend(self.overdue(theirs_at, first).map(|at| (at, Alarm::Behind)));
-                }
+                None => {}
             }
         }
         let end = horizon(self.own);
@@ -272,7 +272,7 @@ impl Look<'_> {
         alarms
     }
 
-    /// When a row that the partner gave, and the new version did not, becomes overdue. One that was overdue already
+    /// When a row that the partner gave becomes overdue. One that was overdue already
     /// when the version came is none of its doing; one that came before is there.
     fn overdue(&self, theirs: Timestamp, ours: Option<Timestamp>) -> Option<Timestamp> {
         let due = theirs.max(self.whole?).plus(self.rollout.lag);
