@@ -81,7 +81,7 @@ pub fn pair(base: &Case, vary: &Vary, regions: &VaryRegions, choices: &mut dyn C
     }
     let rollout = choices.chance(2, 3).then(|| rollout(begin, length, regions, choices));
     let mut case = RegionsCase { base, regions: made, rollout };
-    if choices.chance(1, 3) {
+    if choices.chance(1, 2) {
         keep_one(&mut case, choices);
     }
     // What crashes too often for the length of the case stalls instead.
@@ -154,7 +154,7 @@ fn rollout(begin: Timestamp, length: i64, regions: &VaryRegions, choices: &mut d
     };
     let soak = regions.soak.unwrap_or_else(|| Span((length / choices.range(3, 20)).max(SECOND)));
     let lag = regions.lag.unwrap_or_else(|| Span(choices.range(SECOND, length / 2)));
-    let faulty = match choices.weighted(&[3, 2, 2, 1]) {
+    let faulty = match choices.weighted(&[3, 2, 2, 2]) {
         0 => None,
         1 => Some(Faulty::Wrong),
         2 => Some(Faulty::Stall),
