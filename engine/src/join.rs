@@ -325,8 +325,9 @@ impl Join {
                     vec![(on, Expr::Literal(Value::Int(1)))],
                     Box::new(Expr::Literal(Value::Null)),
                 );
-                let (matched, _) = evaluate_leniently(&one, &batch);
-                (0..batch.len()).map(|row| !matched.is_null(row)).collect()
+                let (matched, marks) = evaluate_leniently(&one, &batch);
+                let failed = |row: usize| marks.get(row).is_some_and(|&mark| mark);
+                (0..batch.len()).map(|row| !matched.is_null(row) && !failed(row)).collect()
             }
         };
         for (&(_, number, _), _) in candidates.iter().zip(&held).filter(|(_, held)| **held) {
