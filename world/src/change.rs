@@ -29,7 +29,7 @@ impl Case {
     /// The case of the job that the fault of that index puts in place of this one; without such a fault itself.
     ///
     /// Streams with fewer partitions get more, and what arrives after the stop is dealt out to them in turn, stream by
-    /// stream, in order of (arrival, partition, offset): so arrivals never decrease. What arrived before stays where it is.
+    /// stream, in order of (arrival, partition, offset). What arrived before stays where it is.
     #[must_use]
     pub fn changed(&self, index: usize) -> Case {
         let mut case = self.clone();
@@ -46,17 +46,17 @@ impl Case {
     }
 
     fn add_partitions(&mut self, count: u32, after: Timestamp) {
-        let mut entries = self.history.entries.clone();
-        let places: Vec<usize> = (0..entries.len()).filter(|&place| entries[place].arrival > after).collect();
-        let mut later: Vec<Entry> = places.iter().map(|&place| entries[place].clone()).collect();
+        // What was there before stands in front, so that in each partition arrivals never decrease.
+        let (mut entries, mut later): (Vec<Entry>, Vec<Entry>) =
+            self.history.entries.iter().cloned().partition(|entry| entry.arrival <= after);
         later.sort_by_key(|entry| (entry.arrival, entry.input, entry.partition, entry.offset));
         let mut turns = vec![0_u32; self.inputs.len()];
-        for (place, mut entry) in places.into_iter().zip(later) {
+        for entry in &mut later {
             let turn = &mut turns[entry.input];
             entry.partition = *turn;
             *turn = (*turn + 1) % count.max(self.inputs[entry.input].partitions);
-            entries[place] = entry;
         }
+        entries.append(&mut later);
         let mut next = BTreeMap::<(usize, u32), u64>::new();
         for entry in &mut entries {
             let next = next.entry((entry.input, entry.partition)).or_default();
