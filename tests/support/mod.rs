@@ -25,7 +25,6 @@ use rewindow_world::case::Case;
 use rewindow_world::engine_subject::EngineSubject;
 use rewindow_world::outcome::Run;
 use rewindow_world::subject::Subject;
-use rewindow_world::{RunOptions, try_run};
 
 /// Most smaller cases that are tried.
 const TRIES_MAX: u64 = 4_000;
@@ -171,8 +170,7 @@ pub(crate) fn whole_engine(plan: &Arc<Plan>, case: &Case) -> Box<dyn Subject> {
 
 /// A traced run.
 pub(crate) fn run(truth: &Truth, case: &Case, subject: &dyn Subject) -> Run {
-    try_run(case, &truth.plan, subject, RunOptions { trace: true })
-        .unwrap_or_else(|error| panic!("{error}\n{}", case.to_toml()))
+    rewindow::trial::run(truth, case, subject, true)
 }
 
 /// The law of the world: whatever its faults, a case is what the judge says it is.
