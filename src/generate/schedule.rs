@@ -153,6 +153,9 @@ fn retention(base: Option<Span>, vary: &Vary, scene: &Scene, choices: &mut dyn C
     Some(Span(keep.0.clamp(0, Span::hours(24 * 365).0)))
 }
 
+/// A partition that holds more bytes is long.
+const LONG: i64 = 10_000;
+
 /// As deployed, all, or less than what the fullest partition holds in the end: an event or two, half of it, nearly all.
 fn retention_size(case: &Case, choices: &mut dyn Choices) -> Option<u64> {
     let chosen = choices.weighted(&[10, 1, 1, 1]);
@@ -165,11 +168,13 @@ fn retention_size(case: &Case, choices: &mut dyn Choices) -> Option<u64> {
     }
     let fullest = i64::try_from(partitions.into_values().max().unwrap_or(0)).unwrap_or(i64::MAX);
     let most = match chosen {
-        1 => fullest.min(100),
+        1 => fullest.min(100).max(fullest / 10),
         2 => fullest / 2,
         _ => fullest,
     };
-    u64::try_from(choices.range(0, most)).ok()
+    // A long log that keeps an event or two is overtaken at every look, which says no more than a short one that does.
+    let least = if fullest > LONG { fullest / 20 } else { 0 };
+    u64::try_from(choices.range(least, most)).ok()
 }
 
 fn faults(case: &Case, vary: &Vary, scene: &Scene, choices: &mut dyn Choices) -> Vec<Fault> {
