@@ -63,13 +63,18 @@ fn example(plant: Plant) -> &'static str {
         | Plant::SessionRestartParity
         | Plant::MatchPartialLost
         | Plant::OverRowsLost => "swarms",
-        Plant::LeftJoinNullTwice | Plant::LeftJoinMatchForgotten | Plant::JoinSideLost => "flights-landed",
-        Plant::LagStateNotSaved => "turnaround",
-        Plant::SubstreamsForgotten
-        | Plant::ReferenceNewest
+        Plant::LeftJoinNullTwice
+        | Plant::LeftJoinMatchForgotten
+        | Plant::JoinSideLost
         | Plant::TransactionBySlot
-        | Plant::CommitForgotten => "carriers",
-        Plant::LinkHistoryDropped
+        | Plant::CommitForgotten => "flights-landed",
+        Plant::LagStateNotSaved => "turnaround",
+        Plant::SubstreamsForgotten | Plant::ReferenceNewest => "carriers",
+        Plant::FencingAbsent
+        | Plant::PublishNotAtomic
+        | Plant::CollectTooEarly
+        | Plant::ForgetBeforeCheckpoint
+        | Plant::LinkHistoryDropped
         | Plant::LinkNumbersRestart
         | Plant::LinkDuplicatesTaken
         | Plant::MergeByArrival
@@ -114,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_plant_is_refused_where_it_does_nothing_and_the_help_names_a_job_that_has_what_it_needs() {
-        let sink = |name| if name == "carriers" { SinkKind::Transactional } else { SinkKind::Append };
+        let sink = |name| if name == "flights-landed" { SinkKind::Transactional } else { SinkKind::Append };
         for plant in Plant::all().chain(Plant::across()) {
             let shown = example(plant);
             assert_eq!(can_show(Some(plant.name()), &plan_of(shown), sink(shown)), Ok(()));
@@ -126,7 +131,8 @@ mod tests {
                 assert!(not_found(plant.name()).contains(plant.needs().unwrap()));
             }
         }
-        let problem = can_show(Some("commit-forgotten"), &plan_of("carriers"), SinkKind::Append).unwrap_err();
+        let problem =
+            can_show(Some("commit-forgotten"), &plan_of("flights-landed"), SinkKind::Append).unwrap_err();
         assert_eq!(problem.code, "plant-inert");
         assert_eq!(can_show(None, &plan_of("swarms"), SinkKind::Append), Ok(()));
     }
