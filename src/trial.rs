@@ -65,14 +65,15 @@ pub fn run(truth: &Truth, case: &Case, subject: &dyn Subject, trace: bool) -> Ru
     match begin(case, &truth.plan, subject, RunOptions { trace }) {
         Err(error) => refused(truth.shards.len(), &error.to_string()),
         Ok((mut run, left)) => {
-            run.then = left.map(|left| Box::new(follow(left, case, &truth.plan, subject, trace)));
+            run.then = left.and_then(|left| follow(left, case, &truth.plan, subject, trace)).map(Box::new);
             run
         }
     }
 }
 
-/// Runs the job that takes the place of that of `case`.
-fn follow(left: Left, case: &Case, plan: &Arc<Plan>, subject: &dyn Subject, trace: bool) -> Run {
+/// Runs the job that takes the place of that of `case`; nothing, and then nothing is judged, if the subject cannot be
+/// had at another job.
+fn follow(left: Left, case: &Case, plan: &Arc<Plan>, subject: &dyn Subject, trace: bool) -> Option<Run> {
     let changed = case.changed(left.fault());
     let planned = match changed.query == case.query {
         true => Ok(plan.clone()),
@@ -80,18 +81,32 @@ fn follow(left: Left, case: &Case, plan: &Arc<Plan>, subject: &dyn Subject, trac
     };
     let plan = match planned {
         Ok(plan) => plan,
-        Err(error) => return refused(1, &error.to_string()),
+        Err(error) => return Some(refused(1, &error.to_string())),
     };
-    let Some(subject) = subject.at_another(&plan, &changed) else {
-        return refused(1, "it cannot be given another job");
-    };
-    match go_on(left, &changed, &plan, subject.as_ref(), RunOptions { trace }) {
+    let subject = subject.at_another(&plan, &changed)?;
+    Some(match go_on(left, &changed, &plan, subject.as_ref(), RunOptions { trace }) {
         Err(error) => refused(subject.shards().len(), &error.to_string()),
         Ok((mut run, left)) => {
-            run.then = left.map(|left| Box::new(follow(left, &changed, &plan, subject.as_ref(), trace)));
+            run.then =
+                left.and_then(|left| follow(left, &changed, &plan, subject.as_ref(), trace)).map(Box::new);
             run
         }
+    })
+}
+
+/// The first query that a user starts in place of another and that the analysis refuses, with the reason.
+pub fn refused_job(case: &Case) -> Option<(Case, QueryError)> {
+    let mut case = case.clone();
+    for index in 0..case.faults.len() {
+        let changed = case.changed(index);
+        if changed.query != case.query
+            && let Err(error) = plan_of(&changed)
+        {
+            return Some((changed, error));
+        }
+        case = changed;
     }
+    None
 }
 
 fn refused(shards: usize, reason: &str) -> Run {
@@ -114,6 +129,9 @@ pub fn truth_of(truth: &Truth, made_from: &Case, case: &Case) -> Result<Truth, Q
 pub fn shrink_trial(truth: &Truth, case: &Case, breach: &Breach, make: &Maker<'_>, tries_max: u64) -> Shrunk {
     let twice = breach.kind == Kind::NotDeterministic;
     let mut breaks = |candidate: &Case| {
+        if refused_job(candidate).is_some() {
+            return None;
+        }
         let truth = truth_of(truth, case, candidate).ok()?;
         let subject = make(&truth.plan, candidate);
         let (_, verdict) = match twice {
@@ -152,6 +170,19 @@ mod tests {
         let shrunk = shrink_trial(&truth, &case, breach, &make, 2_000);
         assert_eq!((shrunk.breach.kind, shrunk.after.faults), (Kind::NotDeterministic, 1));
         assert!(shrunk.after.entries < 10, "{shrunk:?}");
+    }
+
+    #[test]
+    fn nothing_is_asked_of_a_subject_that_cannot_be_had_at_another_job() {
+        let mut case = toy::case(1_000);
+        let (stopped, start) = (Span::ZERO, StartMode::Now);
+        case.faults[2].kind = FaultKind::JobChange { stopped, start, query: None, partitions: Some(9) };
+        let truth = Truth::of(&case).unwrap();
+        let (run, verdict) = trial(&truth, &case, &Toy::new(&truth.plan, &case, Wrong::Never), false);
+        assert!(matches!(verdict, Verdict::Held(_)), "{verdict:?}");
+        assert_eq!((run.changed_by, run.then), (Some(2), None));
+        let (_, verdict) = trial(&truth, &case, &Toy::new(&truth.plan, &case, Wrong::NeverRestores), false);
+        assert!(verdict.breach().is_some(), "what comes before is judged");
     }
 
     #[test]

@@ -48,6 +48,10 @@ pub(super) fn replay(arguments: &Arguments) -> Result<Exit, Problem> {
     case.check().map_err(|error| Problem::of_case(&error, path))?;
     let query = PathBuf::from(format!("query of {}", path.display()));
     let truth = Truth::of(&case).map_err(|error| Problem::of_query(error, &query, &case.query))?;
+    if let Some((other, error)) = trial::refused_job(&case) {
+        let query = PathBuf::from(format!("query of a restart in {}", path.display()));
+        return Err(Problem::of_query(error, &query, &other.query));
+    }
     Journal::of(&case, &truth.plan).map_err(|error| Problem::of_case(&error, path))?;
     let subject = make(&truth.plan, &case);
     let (run, verdict) = trial::trial_twice(&truth, &case, subject.as_ref());

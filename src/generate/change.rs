@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rewindow_query::Span;
 use rewindow_world::case::{Case, Fault, FaultKind, StartMode};
-use rewindow_world::check::PARTITIONS_MAX;
+use rewindow_world::check::{JOB_CHANGES_MAX, PARTITIONS_MAX};
 
 use crate::choices::Choices;
 use crate::language::plan_of;
@@ -28,8 +28,29 @@ pub(super) fn job_change(
     let most = case.inputs.iter().map(|input| input.partitions).max().unwrap_or(1);
     let more = most.saturating_add(u32::try_from(choices.range(1, 2)).unwrap_or(1)).min(PARTITIONS_MAX);
     let query = if of == 1 { None } else { another_query(case, choices) };
-    let partitions = (of > 0 || query.is_none()).then_some(more);
-    FaultKind::JobChange { stopped, start, query, partitions }
+    let partitions = ((of > 0 || query.is_none()) && takes(case, more)).then_some(more);
+    match query.is_none() && partitions.is_none() {
+        true => FaultKind::UserRestart { stopped, start },
+        false => FaultKind::JobChange { stopped, start, query, partitions },
+    }
+}
+
+/// Whether a job may have so many partitions: one that keeps rule 3.9 as it is does not break it then.
+fn takes(case: &Case, partitions: u32) -> bool {
+    let Ok(plan) = plan_of(case) else { return true };
+    let now: Vec<u32> = case.inputs.iter().map(|input| input.partitions).collect();
+    let then: Vec<u32> = now.iter().map(|&count| count.max(partitions)).collect();
+    plan.check_partitions(&then).is_ok() || plan.check_partitions(&now).is_err()
+}
+
+/// No more changes than a case may have; the others are restarts of the same job.
+pub(super) fn never_too_many(faults: &mut [Fault]) {
+    let changes = faults.iter_mut().filter(|fault| matches!(fault.kind, FaultKind::JobChange { .. }));
+    for fault in changes.skip(JOB_CHANGES_MAX) {
+        if let FaultKind::JobChange { stopped, start, .. } = fault.kind {
+            fault.kind = FaultKind::UserRestart { stopped, start };
+        }
+    }
 }
 
 /// Of several changes, none takes partitions away that one before has added.

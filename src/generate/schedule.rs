@@ -197,6 +197,7 @@ fn faults(case: &Case, vary: &Vary, scene: &Scene, choices: &mut dyn Choices) ->
         faults.push(Fault { at, kind });
     }
     faults.sort_by_key(|fault| fault.at);
+    super::change::never_too_many(&mut faults);
     super::change::never_fewer(&mut faults);
     faults
 }

@@ -17,6 +17,8 @@ pub const PARTITIONS_MAX: u32 = 1_024;
 pub const ENTRIES_MAX: usize = 1_000_000;
 /// Most faults of a schedule.
 pub const FAULTS_MAX: usize = 10_000;
+/// Most jobs that a user starts in place of another: each is a run of its own, kept with all before it.
+pub const JOB_CHANGES_MAX: usize = 32;
 /// Most choices of who moves next.
 pub const TURNS_MAX: usize = 100_000;
 /// Most worker nodes.
@@ -49,6 +51,11 @@ impl Case {
         }
         if self.faults.len() > FAULTS_MAX {
             return Err(too_many("faults", self.faults.len(), FAULTS_MAX));
+        }
+        let changes = self.faults.iter().filter(|fault| matches!(fault.kind, FaultKind::JobChange { .. }));
+        let changes = changes.count();
+        if changes > JOB_CHANGES_MAX {
+            return Err(too_many("restarts as another job", changes, JOB_CHANGES_MAX));
         }
         let mut partitions = self.inputs.iter().map(|input| input.partitions).max().unwrap_or(1);
         for (index, fault) in self.faults.iter().enumerate() {

@@ -37,7 +37,8 @@ pub trait Subject {
         Plants::none()
     }
 
-    /// The same system under test at another job, which the user started in place of this one; `None` if it cannot be had.
+    /// The same system under test at another job, which the user started in place of this one; `None` if it cannot be had,
+    /// and then nothing is asked of it from there on.
     fn at_another(&self, _plan: &Arc<Plan>, _case: &Case) -> Option<Box<dyn Subject>> {
         None
     }

@@ -50,12 +50,29 @@ fn what_arrived_stays_and_what_arrives_is_dealt_out_in_turn() {
 }
 
 #[test]
+fn a_history_listed_partition_by_partition_is_dealt_out_as_well() {
+    let events: Vec<(u32, i64)> = (0..2).flat_map(|p| (0..12).map(move |n| (p, n * 10))).collect();
+    let case = case(2, &events, vec![(50, change(None, Some(3)))]);
+    let changed = case.changed(0);
+    assert_eq!(changed.check(), Ok(()));
+    let of = |case: &Case| {
+        let all = case.history.entries.iter();
+        let mut all: Vec<_> = all.map(|e| (e.arrival, e.partition, e.offset)).collect();
+        all.sort_unstable();
+        all
+    };
+    assert_eq!(of(&changed), of(&steady(vec![(50, change(None, Some(3)))]).changed(0)));
+}
+
+#[test]
 fn fewer_partitions_are_refused() {
     let code = |faults| steady(faults).check().map_err(|error| error.code);
     assert_eq!(code(vec![(50, change(None, Some(1)))]), Err("case-fault"));
     assert_eq!(code(vec![(50, change(None, Some(4))), (60, change(None, Some(3)))]), Err("case-fault"));
     assert_eq!(code(vec![(50, change(None, Some(3))), (60, change(None, Some(4)))]), Ok(()));
     assert_eq!(code(vec![(50, change(None, Some(1_025)))]), Err("case-fault"));
+    let changes = |count: i64| (0..count).map(|n| (50 + n, change(None, Some(3)))).collect();
+    assert_eq!((code(changes(32)), code(changes(33))), (Ok(()), Err("case-bound")));
 }
 
 #[test]
