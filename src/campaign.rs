@@ -235,7 +235,7 @@ fn struck(truth: &Truth, case: &Case, run: &Run) -> Vec<(usize, &'static str)> {
     for report in run.legs().skip(1).flat_map(|leg| &leg.recoveries) {
         struck.extend((0..truth.plan.outputs.len()).map(|output| (output, report.fault)));
     }
-    let disturbed = run.reached.contains_key(reached::LINK_DISTURBED);
+    let disturbed = run.legs().any(|leg| leg.reached.contains_key(reached::LINK_DISTURBED));
     let opening_nothing = [
         Trouble::Retention,
         Trouble::SinkUnavailable,

@@ -360,7 +360,11 @@ fn judge_but(truth: &Truth, case: &Case, run: &Run, excused: &Excused) -> Verdic
     let breach = panicked(truth, case, run)
         .or_else(|| answers::refusal(truth, run))
         .or_else(|| answers::breach(truth, &excused.answered(run), &allowed))
-        .or_else(|| failure(truth, case, run, &allowed).filter(|_| !excused.stands_still_somewhere()))
+        .or_else(|| {
+            let only_missing = |breach: &Breach| fails_too_late(truth, run, breach);
+            failure(truth, case, run, &allowed)
+                .filter(|breach| !(excused.stands_still_somewhere() && only_missing(breach)))
+        })
         .or_else(|| fails_again(truth, run, &allowed, excused))
         .or_else(|| rows.first.clone())
         .or_else(|| sinks::breach(truth, case, run, &allowed).filter(|_| excused.is_none()))
@@ -397,7 +401,9 @@ pub fn deterministic(truth: &Truth, first: &Run, second: &Run) -> Option<Breach>
         && first.trace == second.trace
         && a != b
     {
-        return deterministic(truth, a, b);
+        let mut breach = deterministic(truth, a, b)?;
+        breach.leg += 1;
+        return Some(breach);
     }
     let step = first.trace.iter().zip(&second.trace).position(|(a, b)| a != b);
     let step = step.unwrap_or(first.trace.len().min(second.trace.len()));
@@ -474,6 +480,16 @@ fn failure(truth: &Truth, case: &Case, run: &Run, allowed: &Allowed) -> Option<B
     };
     let claim = if case.faults.is_empty() { Claim::Agree } else { Claim::Failure };
     Some(truth.breach(claim, kind, None, None, at, message))
+}
+
+/// Whether what is wrong with a failure is that it has not come, or only a later one has: what stands still does not fail.
+fn fails_too_late(truth: &Truth, run: &Run, breach: &Breach) -> bool {
+    let (owed, got) = (truth.answer.failure.as_ref(), run.failure.as_ref());
+    match breach.kind {
+        Kind::DidNotFail => true,
+        Kind::FailedElsewhere => owed.zip(got).is_some_and(|(owed, got)| owed.at < got.at),
+        _ => false,
+    }
 }
 
 /// A shard that failed and was opened again fails again, at the same timestamp (rule 14.2): its input is the

@@ -9,7 +9,7 @@
 //!
 //! If some region was never hurt, without exception; else outside the announced gaps and what was given by versions
 //! taken back. Each region by itself is judged as a job of one region is; a version that is wrong or stalls is excused
-//! for what it did while it ran ([`Excused`]). That it shows itself and nobody acts is a breach of its own
+//! for what it did while it ran (`Excused`). That it shows itself and nobody acts is a breach of its own
 //! (`shown.rs`), so what it did unseen is nobody's. Invariant: the verdict is a function of (truths, case, played).
 
 use std::collections::{BTreeMap, BTreeSet};
