@@ -103,8 +103,10 @@ pub struct KeptBySize {
     pub bytes: u64,
     /// Bytes that each entry that comes in adds to the fullest partition, on average, in the events of the job.
     pub bytes_each: f64,
-    /// How long it takes to fill the fullest partition.
+    /// How long it takes to fill the fullest partition, to the second below.
     pub lasts: Span,
+    /// Bytes that are added to it each second.
+    pub bytes_per_second: f64,
 }
 
 /// What a kind of recovery takes.
@@ -213,7 +215,7 @@ impl PlanPage {
         let hours = Span(self.needed.0.div_euclid(hour).saturating_add(1).saturating_mul(hour));
         let spare = exact(minus(hours, self.needed));
         let bytes = by_size.filter(|by_size| by_size.lasts < hours).map(|by_size| {
-            let bytes = by_size.bytes as f64 * (seconds(hours) / seconds(by_size.lasts.max(Span::TICK)));
+            let bytes = by_size.bytes_per_second * seconds(hours);
             format!(": {} bytes of each partition", text::number(bytes.ceil() as u64))
         });
         let bytes = bytes.unwrap_or_default();
@@ -403,9 +405,10 @@ impl KeptBySize {
         let fullest = partitions.into_values().max().filter(|&bytes| bytes > 0)?;
         let bytes_each = fullest as f64 / job.log.history.entries.len() as f64;
         // To the second below. More than fits into a span is as good as for ever.
-        let seconds = ((bytes as f64 / (bytes_each * rate)) as i64).min(i64::MAX / Span::seconds(1).0);
+        let bytes_per_second = bytes_each * rate;
+        let seconds = ((bytes as f64 / bytes_per_second) as i64).min(i64::MAX / Span::seconds(1).0);
         let lasts = Span::seconds(seconds);
-        Some(KeptBySize { bytes, bytes_each, lasts })
+        Some(KeptBySize { bytes, bytes_each, lasts, bytes_per_second })
     }
 }
 
