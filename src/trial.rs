@@ -114,17 +114,6 @@ fn refused(shards: usize, reason: &str) -> Run {
     Run { refused, ..Run::default() }
 }
 
-/// What a case owes that was made from another, whose truth this is: a query that was changed is analysed anew.
-///
-/// # Errors
-/// A query that the analysis refuses.
-pub fn truth_of(truth: &Truth, made_from: &Case, case: &Case) -> Result<Truth, QueryError> {
-    match case.query == made_from.query && case.language == made_from.language {
-        true => Ok(Truth::of_plan(truth.plan.clone(), case)),
-        false => Truth::of(case),
-    }
-}
-
 /// Shrinks a case that broke in a trial. Each try is a trial with a truth of its own.
 pub fn shrink_trial(truth: &Truth, case: &Case, breach: &Breach, make: &Maker<'_>, tries_max: u64) -> Shrunk {
     let twice = breach.kind == Kind::NotDeterministic;
@@ -132,7 +121,7 @@ pub fn shrink_trial(truth: &Truth, case: &Case, breach: &Breach, make: &Maker<'_
         if refused_job(candidate).is_some() {
             return None;
         }
-        let truth = truth_of(truth, case, candidate).ok()?;
+        let truth = truth.of_another(case, candidate).ok()?;
         let subject = make(&truth.plan, candidate);
         let (_, verdict) = match twice {
             true => trial_twice(&truth, candidate, &*subject),

@@ -195,7 +195,7 @@ impl Found<'_> {
         let before = watch.elapsed();
         let shrunk = trial::shrink_trial(&own, &broken.case, &breach, make, TRIES_MAX);
         super::note(&format!("shrunk in {:.1} s", (watch.elapsed() - before).as_secs_f64()));
-        let truth = trial::truth_of(&own, &broken.case, &shrunk.case).expect("what was shrunk to was run");
+        let truth = own.of_another(&broken.case, &shrunk.case).expect("what was shrunk to was run");
         let subject = make(&truth.plan, &shrunk.case);
         let (run, breach) = trial::confirm(&truth, &shrunk.case, &shrunk.breach, subject.as_ref());
         let state = first_difference(&truth, &shrunk.case, &breach, subject.as_ref());

@@ -43,9 +43,6 @@ pub fn legs<'a>(truth: &'a Truth, case: &'a Case, run: &'a Run) -> Vec<Leg<'a>> 
 pub(super) fn next<'a>(truth: &Truth, case: &Case, run: &'a Run) -> Option<Result<Leg<'a>, QueryError>> {
     let (fault, then) = run.changed_by.zip(run.then.as_deref())?;
     let changed = case.changed(fault);
-    let owed = match changed.query == case.query {
-        true => Ok(Truth::of_plan(truth.plan.clone(), &changed)),
-        false => Truth::of(&changed),
-    };
+    let owed = truth.of_another(case, &changed);
     Some(owed.map(|owed| Leg { case: Cow::Owned(changed), truth: Cow::Owned(owed), run: then }))
 }

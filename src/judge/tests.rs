@@ -498,6 +498,15 @@ fn what_consumers_do_not_see_is_excused_as_what_never_came() {
     assert_eq!(skipped.held().levels, [Level::ExactSequence]);
 }
 
+/// A recovery announces a gap; a replay without state follows, and announces nothing.
+fn announced_then_replayed(scene: &mut Scene, gap: Gap) {
+    scene.replay(at(1));
+    let mut again = scene.run.recoveries[0].clone();
+    scene.run.recoveries[0].answer.gaps = vec![gap];
+    (again.generation, again.epoch, again.at) = (2, 3, at(7));
+    scene.run.recoveries.push(again);
+}
+
 /// Of each sink: the recovery announced a gap over the last row, which is missing or otherwise; a replay without state
 /// followed, which wanted it as well and announced nothing.
 #[test]
@@ -505,11 +514,7 @@ fn a_gap_announced_before_a_replay_excuses_nothing_that_came_of_it() {
     let gap = Gap { from: at(6), until: at(7) };
     let with = |sink, openings: u32, rows: fn(&[Row]) -> Vec<Row>| {
         let mut scene = shown(sink, rows);
-        scene.replay(at(1));
-        let mut again = scene.run.recoveries[0].clone();
-        scene.run.recoveries[0].answer.gaps = vec![gap];
-        (again.generation, again.epoch, again.at) = (2, 3, at(7));
-        scene.run.recoveries.push(again);
+        announced_then_replayed(&mut scene, gap);
         scene.run.visible.iter_mut().for_each(|v| v.openings = openings);
         let Scene { truth, case, run, .. } = &scene;
         let allowed = Allowed::of(truth, run);
@@ -530,11 +535,7 @@ fn a_transactional_sink_is_not_asked_to_fill_in() {
     let gap = Gap { from: at(2), until: at(3) };
     let kind = |sink, seen_at| {
         let mut scene = shown(sink, |rows| rows[2..].to_vec());
-        scene.replay(at(1));
-        let mut again = scene.run.recoveries[0].clone();
-        scene.run.recoveries[0].answer.gaps = vec![gap];
-        (again.generation, again.epoch, again.at) = (2, 3, at(7));
-        scene.run.recoveries.push(again);
+        announced_then_replayed(&mut scene, gap);
         scene.run.visible.iter_mut().for_each(|v| v.at = seen_at);
         let Scene { truth, case, run, .. } = &scene;
         sinks::breach(truth, case, run, &Allowed::of(truth, run)).map(|breach| breach.kind)

@@ -49,6 +49,17 @@ impl Truth {
         Ok(Truth::of_plan(Arc::new(plan_of(case)?), case))
     }
 
+    /// The truth of a case that was made from the one this is of: only another query is analysed anew.
+    ///
+    /// # Errors
+    /// The query is refused.
+    pub fn of_another(&self, made_from: &Case, case: &Case) -> Result<Truth, QueryError> {
+        match case.query == made_from.query && case.language == made_from.language {
+            true => Ok(Truth::of_plan(self.plan.clone(), case)),
+            false => Truth::of(case),
+        }
+    }
+
     /// The truth of a case whose query is analysed already.
     pub fn of_plan(plan: Arc<Plan>, case: &Case) -> Truth {
         let (partitions, history) = own_inputs(&plan, case);

@@ -1,0 +1,401 @@
+//! Mistakes a user can make, each with what has to be said about it.
+//!
+//! A table for `tests/cli.rs`, which makes each in a fixture of its own. Invariant: every entry breaks one thing.
+
+use super::Fixture;
+
+/// A mistake, and what has to be said about it.
+pub(crate) struct Mistake {
+    pub(crate) name: &'static str,
+    pub(crate) make: fn(&Fixture),
+    pub(crate) arguments: &'static [&'static str],
+    pub(crate) code: &'static str,
+    pub(crate) place: &'static str,
+    pub(crate) hint: &'static str,
+    pub(crate) exit: i32,
+}
+
+pub(crate) const RUN: &[&str] = &["run", "job.toml"];
+const REPLAY: &[&str] = &["replay", "report.md"];
+
+const REFUSED_RESTART: &str = r#"```toml
+format = 1
+name = "a"
+query = "SELECT k INTO out FROM a TIMESTAMP BY t"
+inputs = [{ name = "a", partitions = 1 }]
+ordering = { late = "00:00:05", out_of_order = "00:00:00", policy = "adjust" }
+deployment.nodes = 1
+deployment.checkpoint_interval = "00:01:00"
+deployment.poll_interval = "00:00:01"
+deployment.batch = 1000
+deployment.rate = 1000
+deployment.heartbeat = "00:01:00"
+events = [{ in = "a", p = 0, at = "2024-01-01T00:00:01Z", data = "{}" }]
+
+[[faults]]
+at = "2024-01-01T00:00:10Z"
+kind = "restart"
+stopped = "00:00:00"
+start = "now"
+query = "SELECT k INTO out FROM nowhere"
+```
+"#;
+
+pub(crate) const MISTAKES: &[Mistake] = &[
+    Mistake {
+        name: "malformed query",
+        make: |f| _ = f.replace("job.asaql", "INTO counts", "INTO INTO"),
+        arguments: RUN,
+        code: "syntax",
+        place: "job.asaql:1:",
+        hint: "",
+        exit: 4,
+    },
+    Mistake {
+        name: "unknown stream",
+        make: |f| _ = f.replace("job.asaql", "FROM feed", "FROM feeed"),
+        arguments: RUN,
+        code: "unknown-stream",
+        place: "job.asaql:2:6",
+        hint: "help:",
+        exit: 4,
+    },
+    Mistake {
+        name: "window over seven days",
+        make: |f| _ = f.replace("job.asaql", "minute, 1", "day, 8"),
+        arguments: RUN,
+        code: "limit-window",
+        place: "job.asaql:3:28",
+        hint: "help:",
+        exit: 4,
+    },
+    Mistake {
+        name: "no job",
+        make: |_| {},
+        arguments: &["run", "nothing.toml"],
+        code: "job-unreadable",
+        place: "nothing.toml",
+        hint: "there is no such file",
+        exit: 4,
+    },
+    Mistake {
+        name: "a folder",
+        make: |_| {},
+        arguments: &["check", "."],
+        code: "job-unreadable",
+        place: ".",
+        hint: "name its job.toml",
+        exit: 4,
+    },
+    Mistake {
+        name: "no job at all",
+        make: |_| {},
+        arguments: &["check", "feed.jsonl"],
+        code: "job-unreadable",
+        place: "feed.jsonl",
+        hint: "a job is a job.toml",
+        exit: 4,
+    },
+    Mistake {
+        name: "a query without events",
+        make: |_| {},
+        arguments: &["check", "job.asaql"],
+        code: "job-needed",
+        place: "job.asaql",
+        hint: "write a job.toml",
+        exit: 4,
+    },
+    Mistake {
+        name: "unknown key",
+        make: |f| _ = f.replace("job.toml", "rate = 100", "rates = 100"),
+        arguments: RUN,
+        code: "job-key",
+        place: "job.toml:19:1",
+        hint: "no setting is lost to a typo",
+        exit: 4,
+    },
+    Mistake {
+        name: "missing key",
+        make: |f| _ = f.replace("job.toml", "rate = 100\n", ""),
+        arguments: RUN,
+        code: "job-missing",
+        place: "job.toml:14:1",
+        hint: "nothing has a hidden default",
+        exit: 4,
+    },
+    Mistake {
+        name: "no TOML",
+        make: |f| _ = f.replace("job.toml", "[vary]", "[vary"),
+        arguments: RUN,
+        code: "job-syntax",
+        place: "job.toml:22:",
+        hint: "job.toml is TOML",
+        exit: 4,
+    },
+    Mistake {
+        name: "late over twenty days",
+        make: |f| _ = f.replace("job.toml", "\"5 s\"", "\"21 d\""),
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:10:8",
+        hint: "rule 3.5",
+        exit: 4,
+    },
+    Mistake {
+        name: "no span",
+        make: |f| _ = f.replace("job.toml", "\"5 s\"", "\"soon\""),
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:10:8",
+        hint: "`soon` is no span",
+        exit: 4,
+    },
+    Mistake {
+        name: "nodes without a node",
+        make: |f| _ = f.replace("job.toml", "nodes = 1", "nodes = 0"),
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:15:9",
+        hint: "help:",
+        exit: 4,
+    },
+    Mistake {
+        name: "a source of no size",
+        make: |f| _ = f.replace("job.toml", "rate = 100", "rate = 100\nretention_size = 0"),
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:20:18",
+        hint: "see examples/",
+        exit: 4,
+    },
+    Mistake {
+        name: "a source of less than no size",
+        make: |f| _ = f.replace("job.toml", "rate = 100", "rate = 100\nretention_size = -1"),
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:20:18",
+        hint: "invalid value: integer `-1`",
+        exit: 4,
+    },
+    Mistake {
+        name: "a size in words",
+        make: |f| _ = f.replace("job.toml", "rate = 100", "rate = 100\nretention_size = \"1 GiB\""),
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:20:18",
+        hint: "expected u64",
+        exit: 4,
+    },
+    Mistake {
+        name: "partitions without a key",
+        make: |f| _ = f.replace("job.toml", "partitions = 1", "partitions = 2"),
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:7:14",
+        hint: "partition_by",
+        exit: 4,
+    },
+    Mistake {
+        name: "unknown fault",
+        make: |f| _ = f.replace("job.toml", "cases = 40", "cases = 40\nfaults = [\"meteor\"]"),
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:24:11",
+        hint: "node-kill",
+        exit: 4,
+    },
+    Mistake {
+        name: "no input file",
+        make: |f| std::fs::remove_file(f.folder.join("feed.jsonl")).unwrap(),
+        arguments: RUN,
+        code: "input-unreadable",
+        place: "feed.jsonl",
+        hint: "relative to the folder",
+        exit: 4,
+    },
+    Mistake {
+        name: "a header that names a column twice",
+        make: |f| {
+            f.replace("job.toml", "feed.jsonl", "feed.csv").write("feed.csv", "k,t,k\n1,2,3\n");
+        },
+        arguments: RUN,
+        code: "input-header",
+        place: "feed.csv:1",
+        hint: "each once (rule 1.4)",
+        exit: 4,
+    },
+    Mistake {
+        name: "a delimiter of two characters",
+        make: |f| _ = f.replace("job.toml", "arrival =", "delimiter = \"::\"\narrival ="),
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:6:13",
+        hint: "one ASCII character",
+        exit: 4,
+    },
+    Mistake {
+        name: "reference data without a file",
+        make: |f| _ = f.replace("job.toml", "[ordering]", "[[references]]\nname = \"t\"\n\n[ordering]"),
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:9:1",
+        hint: "path = \"table.csv\" never changes",
+        exit: 4,
+    },
+    Mistake {
+        name: "versions out of order",
+        make: |f| {
+            let versions =
+                "[{ from = \"2024-01-02\", path = \"a\" }, { from = \"2024-01-01\", path = \"b\" }]";
+            let table = format!("[[references]]\nname = \"t\"\nversions = {versions}\n\n[ordering]");
+            f.replace("job.toml", "[ordering]", &table);
+        },
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:11:59",
+        hint: "the oldest first",
+        exit: 4,
+    },
+    Mistake {
+        name: "two inputs of one name",
+        make: |f| {
+            let table = "[[references]]\nname = \"FEED\"\npath = \"feed.jsonl\"\n\n[ordering]";
+            f.replace("job.toml", "[ordering]", table);
+        },
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:10:8",
+        hint: "share their names",
+        exit: 4,
+    },
+    Mistake {
+        name: "no file of reference data",
+        make: |f| {
+            f.replace(
+                "job.asaql",
+                "FROM feed TIMESTAMP BY t",
+                "FROM feed TIMESTAMP BY t JOIN r ON feed.k = r.k",
+            )
+            .replace("job.asaql", "SELECT k,", "SELECT feed.k,")
+            .replace("job.asaql", "GROUP BY k,", "GROUP BY feed.k,")
+            .replace(
+                "job.toml",
+                "[ordering]",
+                "[[references]]\nname = \"r\"\npath = \"r.csv\"\n\n[ordering]",
+            );
+        },
+        arguments: RUN,
+        code: "input-unreadable",
+        place: "r.csv",
+        hint: "there is no such file",
+        exit: 4,
+    },
+    Mistake {
+        name: "a query without files",
+        make: |_| {},
+        arguments: &["run", "job.asaql"],
+        code: "missing-input",
+        place: "job.asaql",
+        hint: "--input feed=FILE",
+        exit: 4,
+    },
+    Mistake {
+        name: "a file for nobody",
+        make: |_| {},
+        arguments: &["run", "job.asaql", "--input", "food=feed.jsonl"],
+        code: "unknown-input",
+        place: "job.asaql",
+        hint: "it has feed",
+        exit: 4,
+    },
+    Mistake {
+        name: "a stream given as reference data",
+        make: |_| {},
+        arguments: &["run", "job.asaql", "--reference", "feed=feed.jsonl"],
+        code: "unknown-input",
+        place: "job.asaql",
+        hint: "it is read as a stream: --input",
+        exit: 4,
+    },
+    Mistake {
+        name: "files for a job that has its own",
+        make: |_| {},
+        arguments: &["run", "job.toml", "--input", "feed=feed.jsonl"],
+        code: "job-complete",
+        place: "job.toml",
+        hint: "name the query",
+        exit: 4,
+    },
+    Mistake {
+        name: "a function nobody registered",
+        make: |f| _ = f.replace("job.asaql", "SELECT k,", "SELECT udf.f(k) AS f,"),
+        arguments: RUN,
+        code: "unregistered-function",
+        place: "job.asaql:1:",
+        hint: "",
+        exit: 4,
+    },
+    Mistake {
+        name: "no arrival anywhere",
+        make: |f| _ = f.write("feed.jsonl", "{\"k\":1}\n"),
+        arguments: RUN,
+        code: "input-empty",
+        place: "feed.jsonl",
+        hint: "a column `at`",
+        exit: 4,
+    },
+    Mistake {
+        name: "unknown output",
+        make: |_| {},
+        arguments: &["run", "job.toml", "--output", "other"],
+        code: "unknown-output",
+        place: "",
+        hint: "it writes to counts",
+        exit: 4,
+    },
+    Mistake {
+        name: "no report",
+        make: |f| _ = f.write("report.md", "# A report\n\nwithout a case\n"),
+        arguments: REPLAY,
+        code: "not-a-report",
+        place: "report.md",
+        hint: "```toml",
+        exit: 125,
+    },
+    Mistake {
+        name: "a restart with a query that is refused",
+        make: |f| _ = f.write("report.md", REFUSED_RESTART),
+        arguments: REPLAY,
+        code: "unknown-stream",
+        place: "query of a restart in report.md:1:24",
+        hint: "declared streams: a",
+        exit: 125,
+    },
+    Mistake {
+        name: "a report from the future",
+        make: |f| _ = f.write("report.md", "# A report\n\n```toml\nformat = 999\n```\n"),
+        arguments: REPLAY,
+        code: "case-format",
+        place: "report.md",
+        hint: "",
+        exit: 125,
+    },
+    Mistake {
+        name: "no report file",
+        make: |_| {},
+        arguments: REPLAY,
+        code: "report-unreadable",
+        place: "report.md",
+        hint: "there is no such file",
+        exit: 125,
+    },
+    Mistake {
+        name: "unknown plant",
+        make: |_| {},
+        arguments: &["check", "job.toml", "--plant", "roses"],
+        code: if cfg!(feature = "plant") { "unknown-plant" } else { "plant-missing" },
+        place: "",
+        hint: if cfg!(feature = "plant") { "one of" } else { "--features plant" },
+        exit: 4,
+    },
+];
