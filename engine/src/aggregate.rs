@@ -223,7 +223,7 @@ impl State {
     /// The extremes of a slot, of a state from which nothing was taken back.
     pub fn extremes(&self, lane: usize, slot: u32) -> Extremes {
         match &self.lanes[lane] {
-            Lane::Ints(cells) => cells[slot as usize].to_cell().extremes,
+            Lane::Ints(cells) => cells[slot as usize].extremes(),
             Lane::Cells(cells) => cells[slot as usize].extremes.clone(),
         }
     }
@@ -240,9 +240,15 @@ impl State {
         builders: &mut [ColumnBuilder],
         extremes: Option<&dyn Fn(usize, u32) -> Extremes>,
     ) -> Result<(), String> {
-        for (call, builder) in calls.calls.iter().zip(builders) {
+        // So few slots at a time that their state is still at hand for the next call.
+        let parts = slots.chunks(256).flat_map(|part| (0..calls.len()).map(move |call| (part, call)));
+        for (slots, call) in parts {
+            let (call, builder) = (calls.calls[call], &mut builders[call]);
+            if self.emit_ints(call, slots, builder, extremes.is_none()) {
+                continue;
+            }
             for &slot in slots {
-                builder.push(match *call {
+                builder.push(match call {
                     Call::Rows => whole(self.rows[slot as usize]),
                     Call::Distinct(lane) => match &self.lanes[lane] {
                         Lane::Cells(cells) => whole(cells[slot as usize].distinct.len() as u64),
@@ -275,6 +281,26 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// [`State::emit`] for one call over bigints alone, none of whose results is NULL; gives whether it is that.
+    /// `own`: the least and greatest values are those of the state.
+    fn emit_ints(&self, call: Call, slots: &[u32], builder: &mut ColumnBuilder, own: bool) -> bool {
+        let Call::Of(function, lane) = call else { return false };
+        let Lane::Ints(cells) = &self.lanes[lane] else { return false };
+        let cells = slots.iter().map(|&slot| &cells[slot as usize]);
+        if function != Aggregate::Count && cells.clone().any(|cell| cell.count == 0) {
+            return false;
+        }
+        match function {
+            Aggregate::Count => builder.extend_ints(cells.map(|cell| cell.count)),
+            Aggregate::Sum => builder.extend_ints(cells.map(|cell| cell.sum)),
+            Aggregate::Avg => builder.extend_floats(cells.map(IntCell::mean)),
+            Aggregate::Min if own => builder.extend_ints(cells.map(|cell| cell.min)),
+            Aggregate::Max if own => builder.extend_ints(cells.map(|cell| cell.max)),
+            _ => return false,
+        }
+        true
     }
 
     /// Appends a slot to a checkpoint.

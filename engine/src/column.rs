@@ -113,6 +113,16 @@ impl Column {
         Column { data: Data::Int(values), nulls: None }
     }
 
+    /// Bigints; those marked in `nulls`, which is as long, are NULL.
+    pub fn ints_or_null(values: Vec<i64>, nulls: Vec<bool>) -> Column {
+        debug_assert_eq!(values.len(), nulls.len(), "a mark for each value");
+        match nulls.iter().filter(|&&null| null).count() {
+            0 => Column::ints(values),
+            all if all == values.len() => Column { data: Data::Null(all), nulls: None },
+            _ => Column { data: Data::Int(values), nulls: Some(nulls) },
+        }
+    }
+
     /// Datetimes without NULL, in ticks.
     pub fn datetimes(ticks: Vec<i64>) -> Column {
         Column { data: Data::Datetime(ticks), nulls: None }
@@ -287,6 +297,36 @@ impl ColumnBuilder {
                 self.data = Some(Data::Mixed(values));
             }
         }
+    }
+
+    /// Appends bigints, at least one.
+    pub fn extend_ints(&mut self, values: impl Iterator<Item = i64>) {
+        let len = self.nulls.len();
+        let ints = match &mut self.data {
+            None if len == 0 => match self.data.insert(Data::Int(Vec::new())) {
+                Data::Int(ints) => ints,
+                _ => unreachable!("put there"),
+            },
+            Some(Data::Int(ints)) => ints,
+            _ => return values.for_each(|value| self.push(Value::Int(value))),
+        };
+        ints.extend(values);
+        self.nulls.resize(ints.len(), false);
+    }
+
+    /// Appends floats, at least one.
+    pub fn extend_floats(&mut self, values: impl Iterator<Item = f64>) {
+        let len = self.nulls.len();
+        let floats = match &mut self.data {
+            None if len == 0 => match self.data.insert(Data::Float(Vec::new())) {
+                Data::Float(floats) => floats,
+                _ => unreachable!("put there"),
+            },
+            Some(Data::Float(floats)) => floats,
+            _ => return values.for_each(|value| self.push(Value::Float(value))),
+        };
+        floats.extend(values);
+        self.nulls.resize(floats.len(), false);
     }
 
     /// The column.

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use rewindow_query::{Timestamp, Value};
 
 use crate::codec::{Corrupt, Reader, Writer};
+use crate::column::{Column, Data};
 use crate::grouping::{read_key, read_ticks};
 use crate::slots::Slots;
 
@@ -72,6 +73,36 @@ impl History {
                 (*stamped > after).then(|| value.clone())
             }
         }
+    }
+
+    /// Looks back from each row of a batch whose argument is all bigints, with NULL where nothing is found, and
+    /// notes those that count: before it looks, if `notes_first`. `None`, and nothing is done, where the rows
+    /// that are kept are of another kind.
+    pub fn run_ints(
+        &mut self,
+        timestamps: &[i64],
+        slots: &[u32],
+        argument: &Column,
+        counts: impl Fn(usize) -> bool,
+        notes_first: bool,
+    ) -> Option<Column> {
+        let (Rows::Ints(rows), Data::Int(ints), None) = (&mut self.rows, &argument.data, &argument.nulls)
+        else {
+            return None;
+        };
+        let (mut values, mut nulls) = (Vec::with_capacity(slots.len()), Vec::with_capacity(slots.len()));
+        for (place, ((&at, &slot), &int)) in timestamps.iter().zip(slots).zip(ints).enumerate() {
+            let row = &mut rows[slot as usize];
+            let before = *row;
+            if counts(place) {
+                *row = (at, int);
+            }
+            let (stamped, value) = if notes_first { *row } else { before };
+            let found = stamped > at - self.limit;
+            values.push(if found { value } else { 0 });
+            nulls.push(!found);
+        }
+        Some(Column::ints_or_null(values, nulls))
     }
 
     /// A row that may be looked back at.

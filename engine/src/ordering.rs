@@ -335,10 +335,10 @@ impl Source {
             if stamps.is_empty() {
                 continue;
             }
-            timestamps.extend(stamps);
-            if columns.is_empty() {
-                columns = parts;
+            if timestamps.is_empty() {
+                (timestamps, columns) = (stamps, parts);
             } else {
+                timestamps.extend(stamps);
                 columns.iter_mut().zip(parts).for_each(|(column, part)| column.append(part));
             }
         }
@@ -470,6 +470,11 @@ impl Waiting {
 
     /// Takes out the rows stamped before `until`, ordered by (timestamp, arrival).
     fn release(&mut self, until: i64) -> (Vec<i64>, Vec<Column>) {
+        if self.strays.is_empty() {
+            let due = self.ready.partition_point(|&(timestamp, _)| timestamp < until);
+            let (stamps, places): (Vec<i64>, Vec<u32>) = self.ready.drain(..due).unzip();
+            return self.taken(stamps, &places);
+        }
         let (mut stamps, mut places) = (Vec::new(), Vec::new());
         loop {
             let stray = self.strays.peek().map(|&Reverse(row)| row);
@@ -491,10 +496,15 @@ impl Waiting {
             stamps.push(row.0);
             places.push(row.1);
         }
+        self.taken(stamps, &places)
+    }
+
+    /// The rows at these places, which wait no more.
+    fn taken(&mut self, stamps: Vec<i64>, places: &[u32]) -> (Vec<i64>, Vec<Column>) {
         if stamps.is_empty() {
             return (stamps, Vec::new());
         }
-        let columns = self.take(&places);
+        let columns = self.take(places);
         self.compact();
         (stamps, columns)
     }
@@ -519,17 +529,25 @@ impl Waiting {
         if live * 2 > self.stored {
             return;
         }
-        let mut places: Vec<u32> = self.ready.iter().map(|&(_, place)| place).collect();
-        places.extend(self.strays.iter().map(|&Reverse((_, place))| place));
-        places.sort_unstable();
+        // Rows that came in order stand in the order of their places; the few others are put between them.
+        let mut strays: Vec<Reverse<(i64, u32)>> = std::mem::take(&mut self.strays).into_vec();
+        strays.sort_unstable_by_key(|&Reverse((_, place))| place);
+        let mut places: Vec<u32> = Vec::with_capacity(live);
+        let mut others = strays.iter_mut().peekable();
+        for (_, place) in &mut self.ready {
+            while let Some(Reverse((_, other))) = others.next_if(|Reverse((_, other))| *other < *place) {
+                places.push(std::mem::replace(other, places.len() as u32));
+            }
+            places.push(std::mem::replace(place, places.len() as u32));
+        }
+        for Reverse((_, other)) in others {
+            places.push(std::mem::replace(other, places.len() as u32));
+        }
+        self.strays = BinaryHeap::from(strays);
         for column in &mut self.store {
             *column = column.gather(&places);
         }
         self.stored = live;
-        let moved = |place: u32| places.binary_search(&place).expect("live rows are kept") as u32;
-        self.ready.iter_mut().for_each(|(_, place)| *place = moved(*place));
-        let strays = std::mem::take(&mut self.strays);
-        self.strays = strays.into_iter().map(|Reverse((t, place))| Reverse((t, moved(place)))).collect();
     }
 
     /// Place and timestamp of each row that waits.

@@ -88,7 +88,10 @@ impl Slots {
         }
         if let (Keys::Ints(_), [column]) = (&self.keys, columns) {
             if let (Data::Int(ints), None) = (&column.data, &column.nulls) {
-                slots.extend(ints.iter().map(|&int| self.assign_int(int)));
+                for ints in ints.chunks(32) {
+                    self.table.touch(ints);
+                    slots.extend(ints.iter().map(|&int| self.assign_int(int)));
+                }
                 return;
             }
             self.generalise();
@@ -145,8 +148,9 @@ impl Slots {
     /// Appends the values of the slots' keys, a builder for each.
     pub fn emit(&self, slots: &[u32], builders: &mut [ColumnBuilder]) {
         match &self.keys {
+            _ if slots.is_empty() => {}
             Keys::Ints(keys) => {
-                slots.iter().for_each(|&slot| builders[0].push(Value::Int(keys[slot as usize])));
+                builders[0].extend_ints(slots.iter().map(|&slot| keys[slot as usize]));
             }
             Keys::Tuples(keys) => {
                 for (place, builder) in builders.iter_mut().enumerate().take(self.width) {
@@ -324,6 +328,16 @@ impl Table {
         // Multiply-shift: the upper bits of the product are the well mixed ones.
         let shift = 64 - self.places.len().trailing_zeros();
         (tag.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> shift) as usize
+    }
+
+    /// Has the places of these tags brought near, all at the same time: in a large table finding one after the
+    /// other would wait for memory each time.
+    #[inline]
+    fn touch(&self, tags: &[i64]) {
+        if self.places.len() >= 1 << 14 {
+            let near = tags.iter().map(|&tag| self.places[self.home(tag as u64)].1);
+            std::hint::black_box(near.fold(0, |all, slot| all ^ slot));
+        }
     }
 
     #[inline]

@@ -78,19 +78,33 @@ impl IntCell {
             Aggregate::Count => Value::Int(self.count),
             _ if self.count == 0 => Value::Null,
             Aggregate::Sum => Value::Int(self.sum),
+            Aggregate::Avg => Value::Float(self.mean()),
             _ => return self.to_cell().result(function),
         })
+    }
+
+    /// The mean of at least one value. Bigints have a finite one.
+    #[inline]
+    pub(super) fn mean(&self) -> f64 {
+        const EXACT: u64 = 1 << 53;
+        if self.sum.unsigned_abs() <= EXACT && self.count.unsigned_abs() <= EXACT {
+            // Both operands are exact, so IEEE division rounds the exact quotient.
+            return self.sum as f64 / self.count as f64;
+        }
+        self.to_cell().sum.mean(self.count as u64).unwrap_or_default()
+    }
+
+    pub(super) fn extremes(&self) -> Extremes {
+        match self.min > self.max {
+            true => Extremes::default(),
+            false => Extremes { min: Value::Int(self.min), max: Value::Int(self.max) },
+        }
     }
 
     pub(super) fn to_cell(self) -> Cell {
         let mut sum = ExactSum::default();
         sum.add_int(self.sum);
-        let extremes = if self.min > self.max {
-            Extremes::default()
-        } else {
-            Extremes { min: Value::Int(self.min), max: Value::Int(self.max) }
-        };
-        Cell { count: self.count as u64, sum, extremes, ..Cell::default() }
+        Cell { count: self.count as u64, sum, extremes: self.extremes(), ..Cell::default() }
     }
 }
 
