@@ -20,11 +20,11 @@ CAPS = {
     ("w1", "k1m"): {**FAST, "w1h": None},
     ("w2", "k1k"): {**FAST, "rewindow": 4 * M},
     ("w2", "k100k"): {"limit": None, "rewindow": 1 * M, "timely": None, "duckdb": 1 * M, "polars": 1 * M, "datafusion": 1 * M},
-    ("w3", "w1e2"): {"limit": None, "w3m": None, "timely": None, **BATCH},
-    ("w3", "w1e4"): {"limit": None, "w3m": None, "timely": None, "duckdb": 1 * M, "polars": None, "datafusion": None},
-    ("w3", "w1e6"): {"limit": None, "w3m": None, "timely": None, "polars": None, "datafusion": None},
-    ("w3", "k1k"): {"limit": None, "timely": None, "duckdb": 2 * M, "polars": None, "datafusion": 2 * M},
-    ("w3", "k1m"): {"limit": None, "timely": 5 * M, "duckdb": 2 * M, "polars": 3 * M, "datafusion": 2 * M},
+    ("w3", "w1e2"): {**FAST, "w3m": None},
+    ("w3", "w1e4"): {**FAST, "w3m": None, "duckdb": 1 * M},
+    ("w3", "w1e6"): {"limit": None, "rewindow": None, "w3m": None, "timely": None, "polars": None, "datafusion": None},
+    ("w3", "k1k"): {**FAST, "duckdb": 2 * M, "datafusion": 2 * M},
+    ("w3", "k1m"): {**FAST, "timely": 5 * M, "duckdb": 2 * M, "polars": 3 * M, "datafusion": 2 * M},
     ("w3s", "w1e2"): {"limit": None, "rewindow": None},
     ("w3s", "w1e4"): {"limit": None, "rewindow": None},
     ("w3s", "w1e6"): {"limit": None, "rewindow": None},
@@ -36,6 +36,9 @@ CAPS = {
     ("w5", "k1m"): {"limit": None, "rewindow": None, "timely": None, "duckdb": 4 * M, "polars": 4 * M, "datafusion": 2 * M},
     ("w6a", "k1k_ooo"): {"limit": None, "rewindow": None, "timely": None, **BATCH},
     ("w6a", "k1m_ooo"): {"limit": None, "rewindow": None, "timely": None, "duckdb": None, "polars": None},
+    ("w6b", "k1k_ooo"): {"limit": None, "rewindow": None, "timely": None},
+    ("w7", "k100k"): {"limit": None, "rewindow": None, "timely": None},
+    ("w7", "k1m"): {"limit": None, "rewindow": None, "timely": None},
 }
 
 

@@ -19,7 +19,7 @@ use crate::column::Column;
 use crate::layout::{Channel, Part};
 use crate::operator::Operator;
 use crate::ordering::Source;
-use crate::output::Output;
+use crate::output::{Output, OutputBatch};
 use crate::plant::Plants;
 use crate::reference::References;
 use crate::setup::Setup;
@@ -29,6 +29,15 @@ use crate::setup::Setup;
 pub struct Produced {
     /// Rows that have become certain, for each output in order of timestamp.
     pub rows: Vec<Row>,
+    /// Events that did not reach the query.
+    pub dropped: Vec<Dropped>,
+}
+
+/// What a call gives, by column.
+#[derive(Clone, Debug, Default)]
+pub struct ProducedColumns {
+    /// Rows that have become certain, for each output in order of timestamp.
+    pub batches: Vec<OutputBatch>,
     /// Events that did not reach the query.
     pub dropped: Vec<Dropped>,
 }
@@ -178,7 +187,7 @@ impl Instance {
     }
 
     /// Like [`Instance::feed`] for events that are decoded already: one column for each column of the Source
-    /// node that reads this input, arrivals in ticks, offsets counted from `first_offset`.
+    /// node that reads this input, arrivals in ticks, offsets counted from `first_offset`. Gives columns, too.
     ///
     /// # Errors
     /// As for [`Instance::feed`].
@@ -192,10 +201,10 @@ impl Instance {
         first_offset: u64,
         arrivals: &[i64],
         columns: Vec<Column>,
-    ) -> Result<Produced, Failure> {
+    ) -> Result<ProducedColumns, Failure> {
         self.check()?;
         let Some(position) = self.positions.get_mut(&(input, partition)) else {
-            return Ok(Produced::default());
+            return Ok(ProducedColumns::default());
         };
         *position = first_offset + arrivals.len() as u64;
         let mut dropped = Vec::new();
@@ -204,7 +213,8 @@ impl Instance {
         source.feed_columns(partition, first_offset, arrivals, columns, &mut dropped);
         assert!(sources.next().is_none(), "columns are fed to a single Source node");
         drop(sources);
-        Ok(self.advance(dropped))
+        let batches = self.due().map_or_else(Vec::new, |until| self.step_columns(until));
+        Ok(ProducedColumns { batches, dropped: distinct(dropped) })
     }
 
     /// The input has ended: gives all rows that are left.
@@ -214,6 +224,15 @@ impl Instance {
     pub fn finish(&mut self) -> Result<Produced, Failure> {
         self.check()?;
         Ok(self.step(Timestamp::MAX, Vec::new()))
+    }
+
+    /// [`Instance::finish`], by column.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn finish_columns(&mut self) -> Result<ProducedColumns, Failure> {
+        self.check()?;
+        Ok(ProducedColumns { batches: self.step_columns(Timestamp::MAX), dropped: Vec::new() })
     }
 
     /// Every row stamped before this has been given; the least of the shard's outputs.
@@ -309,20 +328,40 @@ impl Instance {
         })
     }
 
-    /// Steps, if no row is awaited below a later instant than before (rule 3.8).
-    fn advance(&mut self, dropped: Vec<Dropped>) -> Produced {
+    /// Where a step would go to, if no row is awaited below a later instant than before (rule 3.8).
+    fn due(&self) -> Option<Timestamp> {
         let watermark = |stage: &Stage| match &stage.work {
             Work::Source(source) => Some(source.watermark()),
             Work::Operator(_) | Work::Fed(..) => None,
         };
-        match self.stages.iter().filter_map(watermark).min() {
-            Some(until) if until > self.frontier => self.step(until, dropped),
-            _ => Produced { rows: Vec::new(), dropped: distinct(dropped) },
+        self.stages.iter().filter_map(watermark).min().filter(|&until| until > self.frontier)
+    }
+
+    /// Steps, if one is due.
+    fn advance(&mut self, dropped: Vec<Dropped>) -> Produced {
+        match self.due() {
+            Some(until) => self.step(until, dropped),
+            None => Produced { rows: Vec::new(), dropped: distinct(dropped) },
         }
     }
 
     /// Every node takes one step; the rows of the outputs are given.
     pub(crate) fn step(&mut self, until: Timestamp, dropped: Vec<Dropped>) -> Produced {
+        let mut rows = Vec::new();
+        self.step_into(until, |output, slice, from, end| output.write(slice, from, end, &mut rows));
+        Produced { rows, dropped: distinct(dropped) }
+    }
+
+    /// [`Instance::step`], by column.
+    fn step_columns(&mut self, until: Timestamp) -> Vec<OutputBatch> {
+        let mut batches = Vec::new();
+        self.step_into(until, |output, slice, from, end| output.columns(slice, from, end, &mut batches));
+        batches
+    }
+
+    /// Every node takes one step; `write` gets what is new for each output, and between which instants rows
+    /// of it are given.
+    fn step_into(&mut self, until: Timestamp, mut write: impl FnMut(&Output, &Slice, Timestamp, Timestamp)) {
         self.frontier = until;
         let mut context = Context { failure: self.failure.take(), met: None, from: self.output_from };
         let mut slices: Vec<Slice> = Vec::with_capacity(self.stages.len());
@@ -346,12 +385,9 @@ impl Instance {
             let wanted = self.exports.iter().map(|&node| slices[place(node)].clone());
             self.exported.push(wanted.collect());
         }
-        let mut rows = Vec::new();
         for (output, &index) in self.outputs.iter().zip(&self.shard.outputs) {
-            let slice = &slices[place(self.plan.outputs[index].node)];
-            output.write(slice, self.output_from, end, &mut rows);
+            write(output, &slices[place(self.plan.outputs[index].node)], self.output_from, end);
         }
-        Produced { rows, dropped: distinct(dropped) }
     }
 }
 

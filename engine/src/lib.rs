@@ -56,9 +56,10 @@ pub mod user;
 
 pub use checkpoint::CheckpointError;
 pub use coordinator::{Coordinator, Grant, GrantError, PublishError, Published};
-pub use instance::{Instance, Produced};
+pub use instance::{Instance, Produced, ProducedColumns};
 pub use layout::{Layout, Role, TaskSpec};
 pub use link::{Forgotten, Packet};
+pub use output::OutputBatch;
 pub use plant::{Plant, Plants};
 pub use recovery::{OpenError, Opening};
 pub use reference::References;

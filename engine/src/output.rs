@@ -13,6 +13,7 @@ use rewindow_query::plan::{Item, NodeId, Op, Plan};
 use rewindow_query::{Record, Row, Timestamp, Value};
 
 use crate::batch::{Batch, Slice};
+use crate::column::Column;
 
 /// Makes the rows of one output.
 #[derive(Debug)]
@@ -20,9 +21,28 @@ pub struct Output {
     output: usize,
     partition: Option<u32>,
     shape: Vec<Member>,
+    /// Names of what `shape` makes.
+    names: Arc<[Arc<str>]>,
     /// Columns with the key.
     key: Range<usize>,
     no_key: Arc<[Value]>,
+}
+
+/// Rows of one output by column, in their order: what as many [`Row`]s say, without a record for each.
+#[derive(Clone, Debug)]
+pub struct OutputBatch {
+    /// Index of the output in the plan.
+    pub output: usize,
+    /// Of a parallel job, the partition.
+    pub partition: Option<u32>,
+    /// Timestamp of each row, in ticks.
+    pub timestamps: Vec<i64>,
+    /// Name of each column; `*` stands for the members of the record in it, which may differ from row to row.
+    pub names: Arc<[Arc<str>]>,
+    /// The columns, each as long as `timestamps`.
+    pub columns: Vec<Arc<Column>>,
+    /// The columns of the rows' key, none without a grouping.
+    pub key: Vec<Arc<Column>>,
 }
 
 /// What a column of the last node becomes.
@@ -39,7 +59,7 @@ impl Output {
     /// The output of a plan, its rows carrying `partition`.
     pub fn new(plan: &Plan, output: usize, partition: Option<u32>) -> Output {
         let node = &plan.nodes[plan.outputs[output].node];
-        let shape = match &node.op {
+        let shape: Vec<Member> = match &node.op {
             Op::Project(project) => {
                 let member = |(column, item): (usize, &Item)| match item {
                     Item::Column(name, _) => Member::Named(column, name.clone()),
@@ -53,16 +73,41 @@ impl Output {
             }
         };
         let key = key_columns(plan, plan.outputs[output].node).unwrap_or(0..0);
-        Output { output, partition, shape, key, no_key: Arc::from([]) }
+        let name = |member: &Member| match member {
+            Member::Named(_, name) => name.clone(),
+            Member::Spread(_) => "*".into(),
+        };
+        let names = shape.iter().map(name).collect();
+        Output { output, partition, shape, names, key, no_key: Arc::from([]) }
+    }
+
+    /// Appends the rows of a slice stamped in `from..until`, by column.
+    pub fn columns(&self, slice: &Slice, from: Timestamp, until: Timestamp, batches: &mut Vec<OutputBatch>) {
+        for batch in &slice.batches {
+            let wanted = wanted(batch, from, until);
+            if wanted.is_empty() {
+                continue;
+            }
+            let Batch { timestamps, columns } = batch.slice(wanted);
+            let column = |member: &Member| match member {
+                Member::Named(column, _) | Member::Spread(column) => columns[*column].clone(),
+            };
+            batches.push(OutputBatch {
+                output: self.output,
+                partition: self.partition,
+                timestamps,
+                names: self.names.clone(),
+                columns: self.shape.iter().map(column).collect(),
+                key: columns[self.key.clone()].to_vec(),
+            });
+        }
     }
 
     /// Appends the rows of a slice stamped in `from..until`.
     pub fn write(&self, slice: &Slice, from: Timestamp, until: Timestamp, rows: &mut Vec<Row>) {
         let mut last: Option<(i64, Arc<[Value]>, u32)> = None;
         for batch in &slice.batches {
-            let first = batch.timestamps.partition_point(|&timestamp| timestamp < from.0);
-            let end = batch.timestamps.partition_point(|&timestamp| timestamp < until.0);
-            for row in first..end {
+            for row in wanted(batch, from, until) {
                 let timestamp = batch.timestamps[row];
                 let key = self.key_of(batch, row);
                 let ordinal = match &last {
@@ -113,6 +158,13 @@ impl Output {
             explicit.chain(members.iter().map(|(name, _)| name.clone())).collect();
         members.extend(record.members().iter().filter(|(name, _)| !taken.contains(name)).cloned());
     }
+}
+
+/// The rows of a batch stamped in `from..until`.
+fn wanted(batch: &Batch, from: Timestamp, until: Timestamp) -> Range<usize> {
+    let first = batch.timestamps.partition_point(|&timestamp| timestamp < from.0);
+    let end = batch.timestamps.partition_point(|&timestamp| timestamp < until.0);
+    first..end.max(first)
 }
 
 /// The columns that hold the grouping key in what the node emits: those of the first grouping below it

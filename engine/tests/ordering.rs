@@ -5,10 +5,12 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{Logs, at, ordering, plan};
 use proptest::prelude::*;
-use rewindow_engine::Instance;
 use rewindow_engine::column::Column;
+use rewindow_engine::{Instance, OutputBatch};
 use rewindow_query::{Dropped, Ordering, Payload, Policy, Reason, Shard, Span, Timestamp, Value};
 
 const OVER: &str = "SELECT id, System.Timestamp() AS stamp FROM Feed TIMESTAMP BY t OVER k, PartitionId PARTITION BY PartitionId";
@@ -202,8 +204,22 @@ fn without_timestamp_by_the_arrival_is_the_timestamp_and_no_tolerance_applies() 
 }
 
 #[test]
-fn columns_are_fed_as_entries_are() {
-    let plan = plan("SELECT v FROM Feed TIMESTAMP BY t WHERE v > 1");
+fn columns_are_fed_as_entries_are_and_say_what_rows_say() {
+    for (query, rows) in [
+        ("SELECT v FROM Feed TIMESTAMP BY t WHERE v > 1", 3),
+        ("SELECT *, v + 1 AS w FROM Feed TIMESTAMP BY t", 4),
+        ("SELECT COUNT(*) AS n, v AS k FROM Feed TIMESTAMP BY t GROUP BY v, TumblingWindow(second, 1)", 4),
+        (
+            "SELECT v, MIN(v) AS l, AVG(v) AS a FROM Feed TIMESTAMP BY t GROUP BY v, SlidingWindow(second, 2)",
+            4,
+        ),
+    ] {
+        columns_say_what_rows_say(query, rows);
+    }
+}
+
+fn columns_say_what_rows_say(query: &str, expected: usize) {
+    let plan = plan(query);
     let shard = plan.shards(&[1]).remove(0);
     let policy = ordering(5, 1, Policy::Adjust);
     let mut logs = Logs::default();
@@ -229,13 +245,40 @@ fn columns_are_fed_as_entries_are() {
     let source = source.unwrap();
     let columns = source.columns.iter().map(|kind| match kind {
         rewindow_query::plan::SourceColumn::Member(name) => column(name),
+        rewindow_query::plan::SourceColumn::Payload => Column::from_values(
+            log.iter()
+                .map(|entry| match &entry.payload {
+                    Payload::Event(record) => Value::Record(record.clone()),
+                    _ => Value::Null,
+                })
+                .collect(),
+        ),
         _ => Column::constant(&Value::Null, log.len()),
     });
     let arrivals: Vec<i64> = log.iter().map(|entry| entry.arrival.0).collect();
     let mut instance = Instance::new(plan.clone(), shard.clone(), policy, Timestamp::MIN);
-    let mut found = instance.feed_columns(0, 0, 0, &arrivals, columns.collect()).unwrap().rows;
-    found.extend(instance.finish().unwrap().rows);
-    assert_eq!(found.len(), 3);
-    assert_eq!(found, rows);
+    let mut found = instance.feed_columns(0, 0, 0, &arrivals, columns.collect()).unwrap().batches;
+    found.extend(instance.finish_columns().unwrap().batches);
+    let said: Vec<Said> =
+        found.iter().flat_map(|batch| (0..batch.timestamps.len()).map(|row| said(batch, row))).collect();
+    let rows: Vec<_> =
+        rows.iter().map(|row| (row.timestamp, row.key.to_vec(), row.record.members().to_vec())).collect();
+    assert_eq!((said.len(), &said), (expected, &rows), "{query}");
     assert_eq!(instance.positions()[&(0, 0)], 4);
+}
+
+/// Timestamp, key and members of a row.
+type Said = (Timestamp, Vec<Value>, Vec<(Arc<str>, Value)>);
+
+/// A row given by column.
+fn said(batch: &OutputBatch, row: usize) -> Said {
+    let mut members = Vec::new();
+    for (name, column) in batch.names.iter().zip(&batch.columns) {
+        match (&**name, column.value(row)) {
+            ("*", Value::Record(record)) => members.extend(record.members().iter().cloned()),
+            (_, value) => members.push((name.clone(), value)),
+        }
+    }
+    let key = batch.key.iter().map(|column| column.value(row)).collect();
+    (Timestamp(batch.timestamps[row]), key, members)
 }

@@ -1,54 +1,70 @@
 //! Our engine: the query text below through the analysis, one shard, batches of 8192 events as columns, with the
-//! ordering stage on; rows as the engine hands them to anybody.
+//! ordering stage on; rows by column, as the engine hands them to whoever gave it columns.
 use std::sync::Arc;
 
 use common::*;
 use rewindow_engine::column::{Column, Data};
-use rewindow_engine::instance::{Instance, Produced};
+use rewindow_engine::{Instance, OutputBatch, ProducedColumns};
 use rewindow_query::plan::{Op, Source, SourceColumn};
-use rewindow_query::{Ordering, Plan, Policy, Record, Span, Timestamp, Value, analyse};
+use rewindow_query::{Ordering, Plan, Policy, Span, Timestamp, analyse};
 
 const BATCH: usize = 8192;
 
-/// Query and checksum field of a workload.
-fn workload(name: &str) -> (&'static str, fn(&Record) -> i64) {
+/// Query of a workload, and the columns whose sum is its checksum field.
+fn workload(name: &str) -> (&'static str, &'static [usize]) {
     match name {
         "w1" | "w6a" => (
             "SELECT k, COUNT(*) AS c, SUM(v) AS s, MIN(v) AS l, MAX(v) AS h, AVG(v) AS a \
              FROM a TIMESTAMP BY t GROUP BY k, TumblingWindow(second, 10)",
-            |row| int(row, 1) + int(row, 2) + int(row, 3) + int(row, 4) + int(row, 5),
+            &[1, 2, 3, 4, 5],
         ),
         "w2" => {
-            ("SELECT k, SUM(v) AS s FROM a TIMESTAMP BY t GROUP BY k, HoppingWindow(second, 60, 1)", |row| {
-                int(row, 1)
-            })
+            ("SELECT k, SUM(v) AS s FROM a TIMESTAMP BY t GROUP BY k, HoppingWindow(second, 60, 1)", &[1])
         }
+        "w3" | "w6b" => (
+            "SELECT SUM(v) OVER (PARTITION BY k LIMIT DURATION(second, 60)) AS s, \
+             MAX(v) OVER (PARTITION BY k LIMIT DURATION(second, 60)) AS h FROM a TIMESTAMP BY t",
+            &[0, 1],
+        ),
         "w3s" => (
             "SELECT k, SUM(v) AS s, MAX(v) AS h FROM a TIMESTAMP BY t GROUP BY k, SlidingWindow(second, 60)",
-            |row| int(row, 1) + int(row, 2),
+            &[1, 2],
         ),
         "w4" => (
             "SELECT l.v AS x, r.v AS y FROM a l TIMESTAMP BY t JOIN b r TIMESTAMP BY t \
              ON l.k = r.k AND DATEDIFF(microsecond, l, r) BETWEEN 0 AND 10000000",
-            |row| int(row, 0) + int(row, 1),
+            &[0, 1],
         ),
         "w5" => (
             "SELECT LAG(v) OVER (PARTITION BY k LIMIT DURATION(second, 60)) AS p, \
              LAST(v) OVER (PARTITION BY k LIMIT DURATION(second, 60) WHEN v >= 90000) AS q FROM a TIMESTAMP BY t",
-            |row| int(row, 0) + int(row, 1),
+            &[0, 1],
+        ),
+        "w7" => (
+            "SELECT k, COUNT(*) AS c, SUM(v) AS s, DATEDIFF(microsecond, MIN(t), MAX(t)) AS d \
+             FROM a TIMESTAMP BY t GROUP BY k, SessionWindow(second, 5, 86400) OVER (PARTITION BY k)",
+            &[1, 2, 3],
         ),
         other => panic!("workload {other} is not one the engine can answer"),
     }
 }
 
-/// A whole number; a float is cut, NULL is -1.
-fn int(row: &Record, column: usize) -> i64 {
-    match &row.members()[column].1 {
-        Value::Int(value) => *value,
-        Value::Float(value) => *value as i64,
-        Value::Null => -1,
-        other => panic!("{other:?} is no number"),
+/// Adds the rows of a batch. A float is cut, NULL is -1.
+fn fold(out: &mut Out, batch: &OutputBatch, fields: &[usize]) {
+    let mut sums = vec![0; batch.timestamps.len()];
+    for &field in fields {
+        let Column { data, nulls } = &*batch.columns[field];
+        match data {
+            Data::Int(ints) => sums.iter_mut().zip(ints).for_each(|(sum, int)| *sum += int),
+            Data::Float(floats) => sums.iter_mut().zip(floats).for_each(|(sum, float)| *sum += *float as i64),
+            Data::Null(_) => sums.iter_mut().for_each(|sum| *sum -= 1),
+            other => panic!("{other:?} are no numbers"),
+        }
+        // A NULL's number is 0.
+        let marks = sums.iter_mut().zip(nulls.iter().flatten());
+        marks.for_each(|(sum, &null)| *sum -= i64::from(null));
     }
+    sums.into_iter().for_each(|sum| out.add(sum));
 }
 
 /// Events of one stream as the engine takes them: arrivals, then one column for each of the Source node.
@@ -99,7 +115,7 @@ impl Batches {
         self.batches.get(self.next).and_then(Option::as_ref).map_or(i64::MAX, |(arrivals, _)| arrivals[0])
     }
 
-    fn feed(&mut self, instance: &mut Instance) -> Produced {
+    fn feed(&mut self, instance: &mut Instance) -> ProducedColumns {
         let (arrivals, columns) = self.batches[self.next].take().expect("a batch is fed once");
         let offset = self.offset;
         self.next += 1;
@@ -118,7 +134,7 @@ fn source(plan: &Plan, input: usize) -> &Source {
 
 fn main() {
     let a = args();
-    let (query, field) = workload(&a.wl);
+    let (query, fields) = workload(&a.wl);
     let plan = Arc::new(analyse(query, None).unwrap_or_else(|error| panic!("{error}")));
     let names =
         if a.wl == "w4" { vec![format!("{}_l", a.ds), format!("{}_r", a.ds)] } else { vec![a.ds.clone()] };
@@ -138,9 +154,9 @@ fn main() {
     let mut instance = Instance::new(plan, shard, ordering, Timestamp::MIN);
     report("rewindow", &a, n, || {
         let mut out = Out::default();
-        let mut take = |produced: Produced| {
+        let mut take = |produced: ProducedColumns| {
             assert!(produced.dropped.is_empty(), "no event is dropped");
-            produced.rows.iter().for_each(|row| out.add(field(&row.record)));
+            produced.batches.iter().for_each(|batch| fold(&mut out, batch, fields));
         };
         // Of two streams the one that is behind.
         while let Some(stream) =
@@ -148,7 +164,7 @@ fn main() {
         {
             take(stream.feed(&mut instance));
         }
-        take(instance.finish().expect("no row fails"));
+        take(instance.finish_columns().expect("no row fails"));
         out
     });
 }
