@@ -16,7 +16,7 @@ use rewindow::judge::{Kind, Leg, Truth, Verdict, legs};
 use rewindow::trial::trial;
 use rewindow_engine::plant::Plant;
 use rewindow_query::{Entry, Outcome, Span};
-use rewindow_world::case::Case;
+use rewindow_world::case::{Case, Fault};
 use rewindow_world::engine_subject::EngineSubject;
 use rewindow_world::outcome::Run;
 use rewindow_world::reached;
@@ -437,6 +437,27 @@ fn node_restart_asks_upstream_again() {
         (Plant::KeyedRouteChanges, Kind::CountsLess),
     ];
     tell("node-restart-asks-upstream-again", &told, &broken);
+}
+
+/// The job of [`node_restart_asks_upstream_again`] started again in ways that may use nothing of before: none of its
+/// tasks has less to be tempted by than a job of one task.
+#[test]
+fn what_must_not_be_used_is_offered_to_every_task() {
+    let staged = committed("node-restart-asks-upstream-again");
+    let restart = committed("user-restart-replays").faults[0].clone();
+    let upgrade = committed("service-upgrade-replays").faults[0].clone();
+    let another = committed("changed-query-starts-anew").faults[0].clone();
+    for fault in [restart, upgrade, another] {
+        let (at, name) = (staged.faults[0].at, fault.kind.name());
+        let case = Case { faults: vec![Fault { at, ..fault }], ..staged.clone() };
+        let truth = truth(&case);
+        let (run, verdict) = trial(&truth, &case, &*engine(&truth.plan, &case), true);
+        assert!(matches!(verdict, Verdict::Held(_)), "{name}: {verdict:?}");
+        let last = legs(&truth, &case, &run).pop().unwrap();
+        let tasks = last.run.recoveries.iter().filter(|report| report.checkpoint.is_some());
+        assert_eq!(tasks.count(), engine(&last.truth.plan, &last.case).layout().tasks.len(), "{name}");
+        assert!(last.run.recoveries.iter().all(|report| report.answer.outcome != Outcome::FromCheckpoint));
+    }
 }
 
 #[test]

@@ -34,18 +34,21 @@ pub(crate) struct Saved {
 /// The newest checkpoints of each task, of the epoch that is on.
 pub(crate) struct Saves {
     tasks: Vec<VecDeque<Saved>>,
+    /// The newest one from before the epoch, until the task is opened in it.
+    voided: Vec<Option<Saved>>,
     /// Something besides the next fault looks at them.
     always: bool,
 }
 
 impl Saves {
     pub(crate) fn new(tasks: usize, always: bool) -> Saves {
-        Saves { tasks: vec![VecDeque::new(); tasks], always }
+        Saves { tasks: vec![VecDeque::new(); tasks], voided: vec![None; tasks], always }
     }
 
     /// The newest of each task, for a job that takes the place of this one.
     pub(crate) fn into_newest(self) -> Vec<Option<Saved>> {
-        self.tasks.into_iter().map(|mut saves| saves.pop_back()).collect()
+        let all = self.tasks.into_iter().zip(self.voided);
+        all.map(|(mut saves, voided)| saves.pop_back().or(voided)).collect()
     }
 
     /// What another job saved: it must not be used.
@@ -55,9 +58,9 @@ impl Saves {
         }
     }
 
-    /// The newest one, whether it may be used or not.
-    pub(crate) fn newest(&self, task: usize) -> Option<&Saved> {
-        self.tasks[task].back()
+    /// The newest one from before the epoch that is on, for a task that is opened in it for the first time.
+    pub(crate) fn take_voided(&mut self, task: usize) -> Option<Kept> {
+        self.voided[task].take().map(|saved| saved.kept)
     }
 
     /// What was passed over for a task, opened by a node of that version, is not offered again.
@@ -69,7 +72,8 @@ impl Saves {
 
     /// None of a task's can be used again.
     pub(crate) fn void(&mut self, task: usize) {
-        self.tasks[task].clear();
+        let newest = self.tasks[task].drain(..).next_back();
+        self.voided[task] = newest.or(self.voided[task].take());
     }
 }
 

@@ -36,12 +36,12 @@ impl World<'_> {
         }
         self.parts[task].cause = None;
         self.note_forgotten();
-        // What may not be used is handed over all the same: not using it is part of what is judged.
-        let void = self.saves.newest(task).map(|saved| saved.kept.clone());
         let renewed = self.shards[shard].renew.take();
         if let Some(Err(reason)) = renewed.map(|renew| self.begin_epoch(shard, renew)) {
             return self.refuse(task, reason);
         }
+        // What may not be used is handed over all the same: not using it is part of what is judged.
+        let void = self.saves.take_voided(task);
         let known = self.usable(task);
         let version = self.nodes[self.parts[task].node].version;
         self.saves.pass_over(task, version);
