@@ -6,8 +6,10 @@
 use std::sync::Arc;
 
 use rewindow_query::{Plan, QueryError};
-use rewindow_world::case::Case;
+use rewindow_world::case::{Case, FaultKind};
 use rewindow_world::change::Left;
+use rewindow_world::error::CaseError;
+use rewindow_world::journal::Journal;
 use rewindow_world::outcome::Run;
 use rewindow_world::run::{RunOptions, begin, go_on};
 use rewindow_world::subject::Subject;
@@ -94,15 +96,31 @@ fn follow(left: Left, case: &Case, plan: &Arc<Plan>, subject: &dyn Subject, trac
     })
 }
 
-/// The first query that a user starts in place of another and that the analysis refuses, with the reason.
-pub fn refused_job(case: &Case) -> Option<(Case, QueryError)> {
-    let mut case = case.clone();
+/// Why a job cannot be run that a user starts in place of another.
+#[derive(Clone, Debug)]
+pub enum RefusedJob {
+    /// The analysis refuses its query: the case, and why.
+    Query(Box<Case>, QueryError),
+    /// The case cannot be run.
+    Case(CaseError),
+}
+
+/// The first job that a user starts in place of another and that cannot be run. `plan` is that of the case.
+pub fn refused_job(case: &Case, plan: &Arc<Plan>) -> Option<RefusedJob> {
+    let (mut case, mut plan) = (case.clone(), plan.clone());
     for index in 0..case.faults.len() {
+        if !matches!(case.faults[index].kind, FaultKind::JobChange { .. }) {
+            continue;
+        }
         let changed = case.changed(index);
-        if changed.query != case.query
-            && let Err(error) = plan_of(&changed)
-        {
-            return Some((changed, error));
+        if changed.query != case.query {
+            plan = match plan_of(&changed) {
+                Ok(plan) => Arc::new(plan),
+                Err(error) => return Some(RefusedJob::Query(Box::new(changed), error)),
+            };
+        }
+        if let Err(error) = Journal::of(&changed, &plan) {
+            return Some(RefusedJob::Case(error));
         }
         case = changed;
     }
@@ -118,10 +136,10 @@ fn refused(shards: usize, reason: &str) -> Run {
 pub fn shrink_trial(truth: &Truth, case: &Case, breach: &Breach, make: &Maker<'_>, tries_max: u64) -> Shrunk {
     let twice = breach.kind == Kind::NotDeterministic;
     let mut breaks = |candidate: &Case| {
-        if refused_job(candidate).is_some() {
+        let truth = truth.of_another(case, candidate).ok()?;
+        if refused_job(candidate, &truth.plan).is_some() {
             return None;
         }
-        let truth = truth.of_another(case, candidate).ok()?;
         let subject = make(&truth.plan, candidate);
         let (_, verdict) = match twice {
             true => trial_twice(&truth, candidate, &*subject),

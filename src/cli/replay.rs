@@ -6,6 +6,7 @@ use clap::Args;
 use rewindow::errors::Problem;
 use rewindow::judge::{Truth, Verdict};
 use rewindow::report::{Finding, Origin, ReadError, first_difference, read, recoveries, recoveries_text};
+use rewindow::trial::RefusedJob;
 use rewindow::{job, trial};
 use rewindow_world::journal::Journal;
 use rewindow_world::regions::RegionsCase;
@@ -48,11 +49,15 @@ pub(super) fn replay(arguments: &Arguments) -> Result<Exit, Problem> {
     case.check().map_err(|error| Problem::of_case(&error, path))?;
     let query = PathBuf::from(format!("query of {}", path.display()));
     let truth = Truth::of(&case).map_err(|error| Problem::of_query(error, &query, &case.query))?;
-    if let Some((other, error)) = trial::refused_job(&case) {
-        let query = PathBuf::from(format!("query of a restart in {}", path.display()));
-        return Err(Problem::of_query(error, &query, &other.query));
-    }
     Journal::of(&case, &truth.plan).map_err(|error| Problem::of_case(&error, path))?;
+    match trial::refused_job(&case, &truth.plan) {
+        Some(RefusedJob::Query(other, error)) => {
+            let query = PathBuf::from(format!("query of a restart in {}", path.display()));
+            return Err(Problem::of_query(error, &query, &other.query));
+        }
+        Some(RefusedJob::Case(error)) => return Err(Problem::of_case(&error, path)),
+        None => {}
+    }
     let subject = make(&truth.plan, &case);
     let (run, verdict) = trial::trial_twice(&truth, &case, subject.as_ref());
     let told = match arguments.recoveries {

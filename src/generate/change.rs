@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rewindow_query::Span;
 use rewindow_world::case::{Case, Fault, FaultKind, StartMode};
-use rewindow_world::check::{JOB_CHANGES_MAX, PARTITIONS_MAX};
+use rewindow_world::check::{ENTRIES_MAX, JOB_CHANGES_MAX, PARTITIONS_MAX};
 
 use crate::choices::Choices;
 use crate::language::plan_of;
@@ -40,7 +40,16 @@ fn takes(case: &Case, partitions: u32) -> bool {
     let Ok(plan) = plan_of(case) else { return true };
     let now: Vec<u32> = case.inputs.iter().map(|input| input.partitions).collect();
     let then: Vec<u32> = now.iter().map(|&count| count.max(partitions)).collect();
-    plan.check_partitions(&then).is_ok() || plan.check_partitions(&now).is_err()
+    (plan.check_partitions(&then).is_ok() || plan.check_partitions(&now).is_err()) && fits(case, &then)
+}
+
+/// Whether so many partitions, each of them silent but for heartbeats, make no more entries than a case may have.
+fn fits(case: &Case, partitions: &[u32]) -> bool {
+    let arrivals = || case.history.entries.iter().map(|entry| entry.arrival);
+    let (Some(first), Some(last)) = (arrivals().min(), arrivals().max()) else { return true };
+    let estimates = last.since(first).0 / case.deployment.heartbeat.0.max(1) + 1;
+    let all: i64 = partitions.iter().map(|&count| i64::from(count)).sum();
+    estimates.saturating_mul(all).saturating_add(case.history.entries.len() as i64) <= ENTRIES_MAX as i64
 }
 
 /// No more changes than a case may have; the others are restarts of the same job.

@@ -372,6 +372,25 @@ pub(crate) const MISTAKES: &[Mistake] = &[
         exit: 125,
     },
     Mistake {
+        name: "a restart with more partitions than heartbeats can be journaled of",
+        make: |f| {
+            f.write(
+                "report.md",
+                &REFUSED_RESTART
+                    .replace("query = \"SELECT k INTO out FROM nowhere\"", "partitions = 1024")
+                    .replace(
+                        "\"{}\" }",
+                        "\"{}\" }, { in = \"a\", p = 0, at = \"2024-01-02T00:00:01Z\", data = \"{}\" }",
+                    ),
+            );
+        },
+        arguments: REPLAY,
+        code: "case-heartbeat",
+        place: "report.md",
+        hint: "lengthen `heartbeat`",
+        exit: 125,
+    },
+    Mistake {
         name: "a report from the future",
         make: |f| _ = f.write("report.md", "# A report\n\n```toml\nformat = 999\n```\n"),
         arguments: REPLAY,
