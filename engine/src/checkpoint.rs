@@ -153,7 +153,7 @@ impl Instance {
             Err(_) => return false,
         };
         let named = reader.raw(MAGIC.len()).and_then(|_| reader.u32()).and_then(|_| reader.u64());
-        named.is_ok_and(|named| named != setup.plan.fingerprint())
+        named.is_ok_and(|named| named != setup.fingerprint)
     }
 
     pub(crate) fn restore_planted(
@@ -178,7 +178,7 @@ impl Instance {
         if found != FORMAT {
             return Err(CheckpointError::Version { found });
         }
-        let (found, expected) = (reader.u64()?, setup.plan.fingerprint());
+        let (found, expected) = (reader.u64()?, setup.fingerprint);
         if found != expected && !plants.is(Plant::FingerprintIgnored) {
             return Err(CheckpointError::Query { found, expected });
         }

@@ -45,7 +45,7 @@ pub struct ProducedColumns {
 /// A shard at work.
 pub struct Instance {
     pub(crate) plan: Arc<Plan>,
-    /// The plan's, which takes long to make.
+    /// The plan's.
     pub(crate) fingerprint: u64,
     pub(crate) shard: Shard,
     pub(crate) ordering: Ordering,
@@ -102,7 +102,7 @@ impl Instance {
 
     /// A part of the shard; the shard's reads are those of the part.
     pub(crate) fn part(setup: Setup, part: Part, output_from: Timestamp, plants: Plants) -> Instance {
-        let Setup { plan, shard, ordering, references } = setup;
+        let Setup { plan, fingerprint, shard, ordering, references } = setup;
         let Part { nodes, fed, exports, writes } = part;
         let place = |reader: NodeId, id: NodeId| {
             let given = fed
@@ -146,7 +146,7 @@ impl Instance {
         let positions = shard.reads.iter().map(|&read| (read, 0)).collect();
         let frontier = Timestamp::MIN;
         Instance {
-            fingerprint: plan.fingerprint(),
+            fingerprint,
             plan,
             shard,
             ordering,

@@ -19,6 +19,8 @@ use crate::reference::References;
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub(crate) plan: Arc<Plan>,
+    /// The plan's, which takes long to make.
+    pub(crate) fingerprint: u64,
     pub(crate) shard: Shard,
     pub(crate) ordering: Ordering,
     pub(crate) references: Arc<References>,
@@ -27,7 +29,13 @@ pub struct Setup {
 impl Setup {
     /// Of a plan's shard, without reference data: a join with it then finds no rows.
     pub fn new(plan: Arc<Plan>, shard: Shard, ordering: Ordering) -> Setup {
-        Setup { plan, shard, ordering, references: Arc::default() }
+        Setup { fingerprint: plan.fingerprint(), plan, shard, ordering, references: Arc::default() }
+    }
+
+    /// The same of another shard of the plan.
+    #[must_use]
+    pub fn of_shard(&self, shard: &Shard) -> Setup {
+        Setup { shard: shard.clone(), ..self.clone() }
     }
 
     /// With reference data, in the order of the plan's references (rule 8.7).

@@ -19,11 +19,10 @@ use crate::subject::{Opening, Refusal, Subject, Taken, Worker};
 
 /// Our engine.
 pub struct EngineSubject {
-    plan: Arc<Plan>,
-    ordering: Ordering,
     shards: Vec<Shard>,
+    /// Of each shard, but for which it is.
+    setup: Setup,
     layout: Arc<Layout>,
-    references: Arc<References>,
     plants: Plants,
 }
 
@@ -38,8 +37,8 @@ impl EngineSubject {
     pub fn staged(plan: Arc<Plan>, ordering: Ordering, partitions: &[u32], keyed: u32) -> EngineSubject {
         let shards = plan.shards(partitions);
         let layout = Arc::new(Layout::staged(&plan, partitions, keyed));
-        let (references, plants) = (Arc::default(), Plants::none());
-        EngineSubject { plan, ordering, shards, layout, references, plants }
+        let any = Shard { partition: None, reads: Vec::new(), outputs: Vec::new() };
+        EngineSubject { shards, setup: Setup::new(plan, any, ordering), layout, plants: Plants::none() }
     }
 
     /// The engine as a case deploys it, with its reference data. Streams that the case lacks have one partition: such a
@@ -53,7 +52,7 @@ impl EngineSubject {
     /// With reference data, in the order of the plan's references. Without it a join finds no rows there.
     #[must_use]
     pub fn with_references(self, references: &[Reference]) -> EngineSubject {
-        EngineSubject { references: Arc::new(References::new(references)), ..self }
+        EngineSubject { setup: self.setup.with_references(Arc::new(References::new(references))), ..self }
     }
 
     /// With a bug planted on purpose.
@@ -87,9 +86,7 @@ impl Subject for EngineSubject {
 
     fn open(&self, task: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), Refusal> {
         let spec = self.layout.tasks.get(task).ok_or_else(|| format!("there is no task {task}"))?;
-        let shard = self.shards[spec.shard].clone();
-        let setup = Setup::new(self.plan.clone(), shard, self.ordering);
-        let setup = setup.with_references(self.references.clone());
+        let setup = self.setup.of_shard(&self.shards[spec.shard]);
         let opening = TaskOpening {
             why: opening.why,
             output_from: opening.output_from,
