@@ -93,9 +93,10 @@ impl Watched {
     }
 }
 
-/// A row in an announced gap may never come, and what the user left out is not owed.
+/// A row in an announced gap may never come, and what the user left out is not owed from then on.
 fn excused(run: &Run, allowed: &Allowed, shard: usize, now: Timestamp, at: Timestamp) -> bool {
-    let left_out = run.skipped.iter().any(|s| s.shard == shard && s.from <= at && at < s.until);
+    let left_out =
+        run.skipped.iter().any(|s| s.shard == shard && s.at <= now && s.from <= at && at < s.until);
     let generation = generation(run, shard, now).map_or(0, |report| report.generation);
     left_out || allowed.announced(shard, allowed.answers_for(shard, generation, at), at)
 }

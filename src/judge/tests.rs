@@ -400,17 +400,24 @@ fn catch_up_of_a_slow_node_has_a_bound() {
 #[test]
 fn what_the_user_left_out_is_not_owed_but_must_be_right() {
     let mut skipped = scene();
-    skipped.run.skipped.push(Skipped { shard: 0, from: at(6), until: at(7) });
+    skipped.run.skipped.push(Skipped { at: at(5), shard: 0, from: at(6), until: at(7) });
     skipped.run.deliveries[1].rows.truncate(2);
     assert_eq!((skipped.held().rows_skipped, skipped.held().levels), (2, vec![Level::AfterRemovingCopies]));
     skipped.run.deliveries[1].rows.push(with_count(&skipped.rows[4], 9));
     assert_eq!((skipped.broken().0, skipped.broken().1), (Claim::Recover, Kind::CountsMore));
 }
 
+/// The shard fails in its first generation, stamped so.
+fn fail(run: &mut Run, shard: usize, seconds: i64) {
+    let failure = Failure { at: at(seconds), message: "overflow".to_owned() };
+    run.failure = Some(failure.clone());
+    run.failures = vec![Failed { at: at(9), shard, generation: 1, failure }];
+}
+
 #[test]
 fn the_job_fails_exactly_when_it_must() {
     let mut needless = scene();
-    needless.run.failure = Some(Failure { at: at(6), message: "overflow".to_owned() });
+    fail(&mut needless.run, 0, 6);
     let verdict = judge(&needless.truth, &needless.case, &needless.run);
     assert_eq!(verdict.breach().map(|b| (b.claim, b.kind)), Some((Claim::Failure, Kind::FailedNeedlessly)));
 
@@ -418,17 +425,30 @@ fn the_job_fails_exactly_when_it_must() {
     owed.truth.answer.failure = Some(Failure { at: at(6), message: "overflow".to_owned() });
     let verdict = judge(&owed.truth, &owed.case, &owed.run);
     assert_eq!(verdict.breach().map(|b| b.kind), Some(Kind::DidNotFail));
-    owed.run.failure = Some(Failure { at: at(7), message: "other words".to_owned() });
+    fail(&mut owed.run, 0, 7);
     let verdict = judge(&owed.truth, &owed.case, &owed.run);
     assert_eq!(verdict.breach().map(|b| b.kind), Some(Kind::FailedElsewhere));
 
     // That the owed failure is left out by the user's start does not excuse an earlier one.
-    owed.run.failure = Some(Failure { at: at(3), message: "needless".to_owned() });
-    owed.run.skipped.push(Skipped { shard: 0, from: at(6), until: at(7) });
+    fail(&mut owed.run, 0, 3);
+    owed.run.skipped.push(Skipped { at: at(5), shard: 0, from: at(6), until: at(7) });
     let verdict = judge(&owed.truth, &owed.case, &owed.run);
     assert_eq!(verdict.breach().map(|b| b.kind), Some(Kind::FailedElsewhere));
-    owed.run.failure = None;
+    (owed.run.failure, owed.run.failures) = (None, Vec::new());
     assert_eq!(judge(&owed.truth, &owed.case, &owed.run).breach(), None);
+}
+
+/// Nothing came although all was read, and then the user put another job in its place.
+#[test]
+fn what_is_left_out_later_was_late_all_the_same() {
+    let mut late = scene();
+    late.case.faults.clear();
+    late.run = Run { level: vec![(0, at(6))], ..Run::default() };
+    late.run.contract.prompt = true;
+    late.run.skipped.push(Skipped { at: at(9), shard: 0, from: Timestamp::MIN, until: Timestamp::MAX });
+    assert_eq!((late.broken().0, late.broken().1), (Claim::Live, Kind::LateRow));
+    late.run.skipped[0].at = at(6);
+    assert_eq!(late.held().rows_skipped, 6);
 }
 
 #[test]
@@ -494,7 +514,7 @@ fn a_sink_is_held_to_its_own_promise() {
 #[test]
 fn what_consumers_do_not_see_is_excused_as_what_never_came() {
     let mut skipped = shown(SinkKind::Transactional, |rows| rows[..5].to_vec());
-    skipped.run.skipped.push(Skipped { shard: 0, from: at(6), until: at(7) });
+    skipped.run.skipped.push(Skipped { at: at(5), shard: 0, from: at(6), until: at(7) });
     assert_eq!(skipped.held().levels, [Level::ExactSequence]);
 }
 

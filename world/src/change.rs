@@ -109,7 +109,7 @@ impl World<'_> {
         // Nobody is asked for what this job had not delivered yet.
         for shard in 0..self.shards.len() {
             let from = self.sink[shard].position;
-            self.run.skipped.push(Skipped { shard, from, until: Timestamp::MAX });
+            self.run.skipped.push(Skipped { at: self.now, shard, from, until: Timestamp::MAX });
         }
         self.run.changed_by = Some(fault);
         self.stopped = Some(Stopped { fault, start, up_at });

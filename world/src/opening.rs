@@ -190,7 +190,7 @@ impl World<'_> {
         }
         if let Some((from, until)) = self.sink.restart(shard, start) {
             self.reach(reached::SKIPPED);
-            self.run.skipped.push(Skipped { shard, from, until });
+            self.run.skipped.push(Skipped { at: self.now, shard, from, until });
         }
     }
 

@@ -121,6 +121,8 @@ pub struct Visible {
 /// Rows of a shard stamped in `from..until` are not owed: the user started the job at a later time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Skipped {
+    /// Since when: before that they were owed.
+    pub at: Timestamp,
     /// Which shard.
     pub shard: usize,
     /// The output position when the user stopped: every row before it was delivered, or left out by an
