@@ -22,9 +22,9 @@ mod truth;
 
 use std::sync::Arc;
 
-use rewindow_query::{Failure, Row, Span, Timestamp};
+use rewindow_query::{Row, Span, Timestamp};
 use rewindow_world::case::Case;
-use rewindow_world::outcome::{Failed, RecoveryReport, Run, Step};
+use rewindow_world::outcome::{Failed, RecoveryReport, Run, Skipped, Step};
 use rewindow_world::step_text;
 
 pub use legs::{Leg, legs};
@@ -455,31 +455,45 @@ fn panicked(truth: &Truth, case: &Case, run: &Run) -> Option<Breach> {
     Some(breach)
 }
 
-/// The job fails at the model's timestamp, or not at all (C-FAIL). Not decided where the failing row is
-/// in an announced gap, or in a span that the user's choice of start leaves out.
+/// The job fails at the model's timestamp, or not at all (C-FAIL). A failure that was met is a fact, which only a gap of
+/// its own shard excuses. One that does not come is excused in an announced gap, and in a span that the user's choice of
+/// start leaves out; so it is behind one that was excused, for what would have come after that is unknown.
 fn failure(truth: &Truth, case: &Case, run: &Run, allowed: &Allowed) -> Option<Breach> {
-    let moot = |failure: &Failure| {
-        run.skipped.iter().any(|s| s.from <= failure.at && failure.at < s.until)
-            || (0..truth.shards.len()).any(|shard| allowed.announced_ever(shard, failure.at))
+    let owed = truth.answer.failure.as_ref();
+    let early = run.failures.iter().filter(|met| owed.is_none_or(|owed| met.failure.at < owed.at));
+    let in_gap = |met: &&Failed| {
+        let [_, openings] = allowed.by(met.shard, met.at);
+        allowed.announced(met.shard, openings, met.failure.at)
     };
-    let (kind, at, message) = match (&truth.answer.failure, &run.failure) {
-        (None, None) => return None,
-        (Some(owed), Some(got)) if owed.at == got.at => return None,
-        // The earlier of the two is the one to be excused: what comes after a failure that did not show, or
-        // would have come after one that should not have, is unknown.
-        (owed, got) if owed.iter().chain(got).min_by_key(|failure| failure.at).is_some_and(moot) => {
-            return None;
-        }
-        (None, Some(got)) => (Kind::FailedNeedlessly, got.at, got.message.clone()),
-        (Some(owed), None) => (Kind::DidNotFail, owed.at, owed.message.clone()),
-        (Some(owed), Some(got)) => {
+    let (excused, needless): (Vec<&Failed>, Vec<&Failed>) = early.partition(in_gap);
+    let needless = needless.into_iter().map(|met| &met.failure).min_by_key(|failure| failure.at);
+    let claim = if case.faults.is_empty() { Claim::Agree } else { Claim::Failure };
+    let breach = |kind, at, message| Some(truth.breach(claim, kind, None, None, at, message));
+    let Some(owed) = owed else {
+        return needless.and_then(|met| breach(Kind::FailedNeedlessly, met.at, met.message.clone()));
+    };
+    let comes = run.failures.iter().any(|met| met.failure.at == owed.at);
+    let owed_in_gap =
+        |shard| allowed.announced(shard, allowed.answers_for(shard, u32::MAX, owed.at), owed.at);
+    let need_not_come = !excused.is_empty()
+        || run.skipped.iter().any(|s| s.from <= owed.at && owed.at < s.until)
+        || (0..truth.shards.len()).any(owed_in_gap);
+    match needless.or(run.failure.as_ref()) {
+        _ if needless.is_none() && (comes || need_not_come) => None,
+        None => breach(Kind::DidNotFail, owed.at, owed.message.clone()),
+        Some(got) => {
             let message =
                 format!("failed at {} ({}), expected {} ({})", got.at, got.message, owed.at, owed.message);
-            (Kind::FailedElsewhere, got.at, message)
+            breach(Kind::FailedElsewhere, got.at, message)
         }
-    };
-    let claim = if case.faults.is_empty() { Claim::Agree } else { Claim::Failure };
-    Some(truth.breach(claim, kind, None, None, at, message))
+    }
+}
+
+/// The timestamp from which on a shard owes nothing, because it failed there and was not opened again.
+fn ended(run: &Run, shard: usize) -> Option<Timestamp> {
+    let last = run.failures.iter().rfind(|failed| failed.shard == shard)?;
+    let again = run.recoveries.iter().any(|report| report.shard == shard && report.at > last.at);
+    (!again).then_some(last.failure.at)
 }
 
 /// Whether what is wrong with a failure is that it has not come, or only a later one has: what stands still does not fail.
@@ -493,18 +507,29 @@ fn fails_too_late(truth: &Truth, run: &Run, breach: &Breach) -> bool {
 }
 
 /// A shard that failed and was opened again fails again, at the same timestamp (rule 14.2): its input is the
-/// same. Not decided where a later start leaves the failing row out, or it is in an announced gap.
+/// same. Not decided where a later start leaves the failing row out before it does, or it is in an announced gap.
 fn fails_again(truth: &Truth, run: &Run, allowed: &Allowed, excused: &Excused) -> Option<Breach> {
     run.failures.iter().find_map(|first| {
         let Failed { shard, generation, ref failure, .. } = *first;
-        let skipped = run.skipped.iter().any(|s| s.shard == shard && failure.at < s.until);
-        if skipped || excused.stands_still(shard) || allowed.announced_ever(shard, failure.at) {
-            return None;
-        }
         let later = |number: u32| number > generation;
         let reopened = |r: &&RecoveryReport| r.shard == shard && r.role.writes() && later(r.generation);
         run.recoveries.iter().find(reopened)?;
         let again = run.failures.iter().find(|f| f.shard == shard && later(f.generation));
+        let until = again.map_or(Timestamp::MAX, |again| again.at);
+        let between = first.at..=until;
+        let left_out = |s: &Skipped| s.shard == shard && failure.at < s.until && between.contains(&s.at);
+        // In a gap of the one or the other, either may be what the other is not.
+        let [_, before] = allowed.by(shard, first.at);
+        let after = match again {
+            Some(again) => allowed.by(shard, again.at)[1],
+            None => allowed.answers_for(shard, u32::MAX, failure.at),
+        };
+        let met = [failure.at, again.map_or(failure.at, |again| again.failure.at)];
+        let in_gap = |openings| met.iter().any(|&at| allowed.announced(shard, openings, at));
+        let moot = run.skipped.iter().any(left_out) || [before, after].into_iter().any(in_gap);
+        if moot || excused.stands_still(shard) {
+            return None;
+        }
         // A start that goes back may meet a row that fails and that the one before was not asked for.
         let asked = run.recoveries.iter().find(|r| r.shard == shard && r.generation == generation);
         let asked_from = asked.map_or(Timestamp::MIN, |report| report.output_from);

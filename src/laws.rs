@@ -11,7 +11,7 @@ use rewindow_world::case::{Case, SinkKind};
 use rewindow_world::error::CaseError;
 use rewindow_world::guarded::{self, Given, GuardedWorker, Panic};
 use rewindow_world::journal::Journal;
-use rewindow_world::outcome::{Delivery, Panicked, Run};
+use rewindow_world::outcome::{Delivery, Failed, Panicked, Run};
 use rewindow_world::subject::{Opening, Refusal, Subject};
 
 use crate::choices::Choices;
@@ -203,6 +203,8 @@ impl Fed {
             Err(failure) => Some(failure),
         };
         let Some(failure) = failure else { return true };
+        let failed = Failed { at: Timestamp::MIN, shard, generation: 0, failure: failure.clone() };
+        self.run.failures.push(failed);
         if self.run.failure.as_ref().is_none_or(|earlier| failure.at < earlier.at) {
             self.run.failure = Some(failure);
         }

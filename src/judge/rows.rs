@@ -18,7 +18,7 @@ use rewindow_world::outcome::{Delivery, RecoveryReport, Run};
 use super::answers::Allowed;
 use super::excused::Excused;
 use super::truth::Truth;
-use super::{Breach, Claim, Kind};
+use super::{Breach, Claim, Kind, ended};
 
 /// Said of a row whose content is wrong although a copy of it came before.
 const ANOTHER_COPY: &str = "another copy had been delivered before";
@@ -230,8 +230,8 @@ impl Walk<'_> {
             if self.excused.absent(shard, row.timestamp, self.mistaken[owed]) {
                 continue;
             }
-            // A job that failed where the question is moot owes nothing after it.
-            if self.run.failure.as_ref().is_some_and(|failure| failure.at <= row.timestamp) {
+            // A shard that failed where the question is moot owes nothing after it.
+            if ended(self.run, shard).is_some_and(|ended| ended <= row.timestamp) {
                 continue;
             }
             let generation = self.allowed.answers_for(shard, u32::MAX, row.timestamp);

@@ -7,9 +7,10 @@
 //! | transactional | every owed row once and in order, no copies at all |
 //!
 //! Forgiven is what is forgiven of rows that were written: gaps announced in the epoch in which a row was written (C-GAP),
-//! what a user's start left out, what lies behind a failure. A row that is not there is answered for by the last opening
-//! that could have given it: of a transactional sink the last before a row at or behind its time became visible, for
-//! nothing is filled in in front of that. Knows nothing of how rows got there. Invariant: of an append sink it says nothing.
+//! what a user's start left out, what lies behind a failure of the shard. A row that is not there is answered for by the
+//! last opening that could have given it: of a transactional sink the last before a row at or behind its time became
+//! visible, for nothing is filled in in front of that. Knows nothing of how rows got there. Invariant: of an append sink
+//! it says nothing.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +20,7 @@ use rewindow_world::outcome::{Run, Visible};
 
 use super::answers::Allowed;
 use super::truth::Truth;
-use super::{Breach, Claim, Kind};
+use super::{Breach, Claim, Kind, ended};
 
 /// The first breach of the sink's promise, in order of the rows' timestamps.
 pub(super) fn breach(truth: &Truth, case: &Case, run: &Run, allowed: &Allowed) -> Option<Breach> {
@@ -106,7 +107,7 @@ impl Looked<'_> {
                 .skipped
                 .iter()
                 .any(|s| s.shard == shard && s.from <= row.timestamp && row.timestamp < s.until);
-            let behind = self.run.failure.as_ref().is_some_and(|failure| failure.at <= row.timestamp);
+            let behind = ended(self.run, shard).is_some_and(|ended| ended <= row.timestamp);
             if !self.seen[owed] && !skipped && !behind {
                 self.note(Kind::NotVisible, shard, None, Some(row), "");
             }

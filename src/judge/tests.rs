@@ -438,6 +438,94 @@ fn the_job_fails_exactly_when_it_must() {
     assert_eq!(judge(&owed.truth, &owed.case, &owed.run).breach(), None);
 }
 
+/// The job fails, and another takes its place: nobody is asked for what came after, but it did fail.
+#[test]
+fn a_failure_that_was_met_is_not_left_out() {
+    let mut left = scene();
+    fail(&mut left.run, 0, 6);
+    left.run.deliveries[1].rows.truncate(2);
+    left.run.skipped.push(Skipped { at: at(20), shard: 0, from: at(5), until: Timestamp::MAX });
+    let kind = |scene: &Scene| judge(&scene.truth, &scene.case, &scene.run).breach().map(|b| b.kind);
+    assert_eq!(kind(&left), Some(Kind::FailedNeedlessly));
+
+    // It failed otherwise when it was opened again, long before anything was left out.
+    let again = Failed { at: at(12), generation: 2, ..left.run.failures[0].clone() };
+    let mut second = again.clone();
+    second.failure.at = at(7);
+    left.truth.answer.failure = left.run.failure.clone();
+    left.run.recoveries.push(RecoveryReport { at: at(11), generation: 2, ..kill() });
+    left.run.failures.push(again);
+    assert_eq!(kind(&left), None);
+    left.run.failures[1] = second;
+    assert_eq!(kind(&left), Some(Kind::FailedElsewhere));
+    left.run.skipped[0].at = at(10);
+    assert_eq!(kind(&left), None, "it need not have met it again");
+}
+
+/// Two partitions, each with the events of [`case`], and a kill of the second one's node, after which it lacks its third
+/// event and says so from the second window on.
+fn two_shards() -> Scene {
+    let mut case = case();
+    case.query = "SELECT k, COUNT(*) AS c INTO counts FROM a TIMESTAMP BY t PARTITION BY PartitionId
+        GROUP BY k, PartitionId, TumblingWindow(second, 2)"
+        .into();
+    case.inputs[0].partitions = 2;
+    let own = case.history.entries.clone();
+    let other = own.iter().map(|entry| Entry { partition: 1, ..entry.clone() });
+    case.history = Arc::new(History::of(own.iter().cloned().chain(other).collect()));
+    let truth = Truth::of(&case).unwrap();
+    let rows = truth.answer.rows.clone();
+    assert_eq!((rows.len(), truth.shards.len()), (12, 2));
+    let mut report = RecoveryReport { shard: 1, task: 1, ..kill() };
+    report.checkpoint.as_mut().unwrap().positions = BTreeMap::from([((0, 1), 2)]);
+    report.answer.positions = BTreeMap::from([((0, 1), 3)]);
+    let kept = Retained { first: 3, next: 5, lost_until: Some(at(3)) };
+    report.retained = BTreeMap::from([((0, 1), kept)]);
+    report.answer.gaps = vec![Gap { from: at(4), until: at(5) }];
+    let of = |shard, opened, rows: &[Row]| Delivery { shard, ..delivery(opened, rows) };
+    let run = Run {
+        deliveries: vec![of(0, 0, &rows[..6]), of(1, 0, &rows[6..8]), of(1, 1, &rows[9..])],
+        recoveries: vec![report],
+        ..Run::default()
+    };
+    Scene { truth, case, rows, run }
+}
+
+#[test]
+fn a_failure_is_excused_by_a_gap_of_its_own_shard_alone() {
+    let kind = |scene: &Scene| judge(&scene.truth, &scene.case, &scene.run).breach().map(|b| b.kind);
+    let mut scene = two_shards();
+    assert_eq!(kind(&scene), None);
+    fail(&mut scene.run, 0, 4);
+    scene.run.deliveries[0].rows.truncate(2);
+    assert_eq!(kind(&scene), Some(Kind::FailedNeedlessly));
+
+    let mut own = two_shards();
+    fail(&mut own.run, 1, 4);
+    own.run.deliveries.pop();
+    assert_eq!(kind(&own), None, "and what lies behind is not owed");
+    // That of another shard is.
+    own.run.deliveries[0].rows.pop();
+    assert_eq!(kind(&own), Some(Kind::Lost));
+    // One that is excused does not excuse another.
+    own.run.failures.push(Failed { shard: 0, generation: 0, ..own.run.failures[0].clone() });
+    assert_eq!(kind(&own), Some(Kind::FailedNeedlessly));
+}
+
+#[test]
+fn a_gap_announced_before_a_replay_excuses_no_failure_after_it() {
+    let mut scene = scene();
+    announced_then_replayed(&mut scene, Gap { from: at(6), until: at(7) });
+    fail(&mut scene.run, 0, 6);
+    let kind = |scene: &Scene| {
+        let Scene { truth, case, run, .. } = scene;
+        failure(truth, case, run, &Allowed::of(truth, run)).map(|breach| breach.kind)
+    };
+    assert_eq!(kind(&scene), Some(Kind::FailedNeedlessly));
+    scene.run.failures[0].at = at(6);
+    assert_eq!(kind(&scene), None, "it came before the replay");
+}
+
 /// Nothing came although all was read, and then the user put another job in its place.
 #[test]
 fn what_is_left_out_later_was_late_all_the_same() {

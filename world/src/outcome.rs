@@ -29,7 +29,7 @@ pub struct Run {
     pub recoveries: Vec<RecoveryReport>,
     /// Spans of output time that a user's choice of start leaves out, per shard.
     pub skipped: Vec<Skipped>,
-    /// The job's failure, if it failed: the earliest, if several shards did.
+    /// The job's failure, if it failed: the earliest of `failures`.
     pub failure: Option<Failure>,
     /// Every failure of a shard: the first of each is followed by a restart.
     pub failures: Vec<Failed>,
