@@ -72,6 +72,35 @@ fn a_wrong_version_is_excused_for_what_it_says_and_for_no_row_that_nobody_owes()
     assert_eq!(scene.kind(), Some(Kind::Invented));
 }
 
+/// Where the wrong version gave its first row, and its second.
+fn given_wrong(scene: &Scene) -> [(usize, usize); 2] {
+    let (from, back) = (scene.played.upgrades[0].at, scene.played.upgrades[1].at);
+    let deliveries = scene.played.runs[0].deliveries.iter().enumerate();
+    let new = deliveries.filter(|(_, d)| from < d.at && d.at < back);
+    let rows = new.flat_map(|(index, d)| (0..d.rows.len()).map(move |row| (index, row)));
+    let mut rows = rows.filter(|&(index, row)| {
+        let row = &scene.played.runs[0].deliveries[index].rows[row];
+        scene.truths[0].find(row).is_some_and(|owed| scene.truths[0].answer.rows[owed] != *row)
+    });
+    [rows.next().unwrap(), rows.next().unwrap()]
+}
+
+#[test]
+fn a_wrong_version_is_not_excused_for_the_order_of_its_rows_or_their_number() {
+    let mut twice = Scene::of(WRONG, |_| ());
+    let [(index, row), _] = given_wrong(&twice);
+    let rows = &mut twice.played.runs[0].deliveries[index].rows;
+    rows.insert(row, rows[row].clone());
+    assert_eq!(twice.kind(), Some(Kind::Repeated));
+
+    let mut turned = Scene::of(WRONG, |_| ());
+    let [first, second] = given_wrong(&turned);
+    let deliveries = &mut turned.played.runs[0].deliveries;
+    let row = deliveries[first.0].rows[first.1].clone();
+    deliveries[first.0].rows[first.1] = std::mem::replace(&mut deliveries[second.0].rows[second.1], row);
+    assert_eq!(turned.kind(), Some(Kind::OutOfOrder));
+}
+
 #[test]
 fn a_version_that_stalls_excuses_no_row_once_it_is_taken_back() {
     let mut scene = Scene::of(STALLS, |_| ());

@@ -49,7 +49,7 @@ pub(super) fn walk(truth: &Truth, case: &Case, run: &Run, allowed: &Allowed, exc
         run,
         allowed,
         excused,
-        mistaken: vec![false; truth.answer.rows.len()],
+        mistaken: vec![None; truth.answer.rows.len()],
         faulty: !case.faults.is_empty(),
         seen: vec![None; truth.answer.rows.len()],
         cursors: vec![Cursor::default(); truth.shards.len() * outputs],
@@ -80,8 +80,8 @@ struct Walk<'a> {
     run: &'a Run,
     allowed: &'a Allowed,
     excused: &'a Excused,
-    /// For each owed row, whether a faulty version gave it otherwise than owed.
-    mistaken: Vec<bool>,
+    /// For each owed row the last opening of a faulty version that gave it otherwise than owed.
+    mistaken: Vec<Option<u32>>,
     faulty: bool,
     /// For each owed row the last opening that delivered it.
     seen: Vec<Option<u32>>,
@@ -170,8 +170,13 @@ impl Walk<'_> {
                 if rows[owed].record != row.record
                     && self.excused.content(delivery.shard, delivery.opened) =>
             {
+                // Excused is what it says, not its order or number.
                 self.found.came[owed].get_or_insert(delivery.at);
-                self.mistaken[owed] = true;
+                let before = [self.mistaken[owed].replace(delivery.opened), self.seen[owed]];
+                if let Some(message) = given_again(before, delivery, opened, &rows[owed]) {
+                    return self.note(Kind::Repeated, delivery, Some(&rows[owed]), Some(row), message);
+                }
+                self.in_order(delivery, owed, cursor);
             }
             Some(owed) if rows[owed].record != row.record => {
                 let kind = content(self.truth, row.output, &rows[owed], row);
@@ -190,23 +195,27 @@ impl Walk<'_> {
         let place = self.truth.place(owed);
         self.found.matched += 1;
         self.found.came[owed].get_or_insert(delivery.at);
-        if let Some(before) = self.seen[owed].replace(delivery.opened) {
-            self.found.copies += 1;
-            self.found.copied[row.output] = true;
-            if before == delivery.opened {
-                let message = "twice in one generation".to_owned();
-                return self.note(Kind::Repeated, delivery, Some(row), Some(row), message);
+        let before = [self.seen[owed].replace(delivery.opened), self.mistaken[owed]];
+        match before[0] {
+            None => self.found.ordered[row.output] &= self.cursors[cursor].furthest <= place,
+            Some(_) => {
+                self.found.copies += 1;
+                self.found.copied[row.output] = true;
             }
-            if let Some(message) = opened.and_then(|opened| needless(opened, row)) {
-                return self.note(Kind::Repeated, delivery, Some(row), Some(row), message);
-            }
-        } else {
-            self.found.ordered[row.output] &= self.cursors[cursor].furthest <= place;
         }
-        let cursor = &mut self.cursors[cursor];
-        cursor.furthest = cursor.furthest.max(place + 1);
-        let early = cursor.next.is_some_and(|next| place < next);
-        cursor.next = Some(cursor.next.unwrap_or(0).max(place + 1));
+        if let Some(message) = given_again(before, delivery, opened, row) {
+            return self.note(Kind::Repeated, delivery, Some(row), Some(row), message);
+        }
+        self.cursors[cursor].furthest = self.cursors[cursor].furthest.max(place + 1);
+        self.in_order(delivery, owed, cursor);
+    }
+
+    /// Within an opening rows come in canonical order.
+    fn in_order(&mut self, delivery: &Delivery, owed: usize, cursor: usize) {
+        let (row, place) = (&self.truth.answer.rows[owed], self.truth.place(owed));
+        let next = &mut self.cursors[cursor].next;
+        let early = next.is_some_and(|next| place < next);
+        *next = Some(next.unwrap_or(0).max(place + 1));
         if early {
             let message = "a row that stands after it in canonical order came first".to_owned();
             self.note(Kind::OutOfOrder, delivery, Some(row), Some(row), message);
@@ -227,7 +236,7 @@ impl Walk<'_> {
                 self.found.skipped += 1;
                 continue;
             }
-            if self.excused.absent(shard, row.timestamp, self.mistaken[owed]) {
+            if self.excused.absent(shard, row.timestamp, self.mistaken[owed].is_some()) {
                 continue;
             }
             // A shard that failed where the question is moot owes nothing after it.
@@ -285,6 +294,20 @@ impl Walk<'_> {
         (breach.expected, breach.actual) = (expected.cloned(), actual.cloned());
         self.found.first = Some(breach);
     }
+}
+
+/// What is wrong with a row that openings had given before, if any had.
+fn given_again(
+    before: [Option<u32>; 2],
+    delivery: &Delivery,
+    opened: Option<&RecoveryReport>,
+    row: &Row,
+) -> Option<String> {
+    if before.contains(&Some(delivery.opened)) {
+        return Some("twice in one generation".to_owned());
+    }
+    before.iter().flatten().next()?;
+    opened.and_then(|opened| needless(opened, row))
 }
 
 /// Why a repetition was not needed: the checkpoint it could go on from had the row behind it.
