@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use rewindow_model::guarantee::{self, Guarantee, Opened};
 use rewindow_query::{Gap, Outcome, Span, Timestamp};
 use rewindow_world::case::Case;
-use rewindow_world::outcome::{RecoveryReport, Run};
+use rewindow_world::outcome::{RecoveryReport, Run, Stopped};
 use rewindow_world::subject::Contract;
 
 use super::truth::Truth;
@@ -25,6 +25,8 @@ struct Generation {
     number: u32,
     at: Timestamp,
     output_from: Timestamp,
+    /// How far the shard had come when the user stopped it next.
+    stopped: Timestamp,
     /// Only generations of one epoch have state in common.
     epoch: u64,
     unavoidable: Vec<Gap>,
@@ -35,11 +37,14 @@ impl Allowed {
     pub(super) fn of(truth: &Truth, run: &Run) -> Allowed {
         let mut shards: Vec<Vec<Generation>> = truth.shards.iter().map(|_| Vec::new()).collect();
         for report in &run.recoveries {
+            let stop = |s: &&Stopped| s.shard == report.shard && report.generation < s.openings;
+            let stopped = run.stopped.iter().find(stop).map_or(Timestamp::MAX, |stop| stop.position);
             if let Some(shard) = shards.get_mut(report.shard) {
                 shard.push(Generation {
                     number: report.generation,
                     at: report.at,
                     output_from: report.output_from,
+                    stopped,
                     epoch: report.epoch,
                     unavoidable: unavoidable(truth, report),
                     announced: report.answer.gaps.clone(),
@@ -55,12 +60,20 @@ impl Allowed {
         self.generations(shard, generation).any(|g| g.announced.iter().any(|gap| gap.contains(at)))
     }
 
-    /// The generation that answers for a row that never came: the last one, up to `until`, that it was wanted
-    /// of.
+    /// The last generation, up to `until`, that a row was wanted of.
+    pub(super) fn asked(&self, shard: usize, until: u32, at: Timestamp) -> u32 {
+        self.last(shard, |g| g.number <= until && g.output_from <= at)
+    }
+
+    /// The generation that answers for a row that never came: the last one, up to `until`, that it was wanted of and
+    /// that the user did not stop before it had come there.
     pub(super) fn answers_for(&self, shard: usize, until: u32, at: Timestamp) -> u32 {
+        self.last(shard, |g| g.number <= until && g.output_from <= at && at < g.stopped)
+    }
+
+    fn last(&self, shard: usize, wanted: impl Fn(&Generation) -> bool) -> u32 {
         let of = self.shards.get(shard).map_or(&[][..], Vec::as_slice);
-        let wanted = |g: &&Generation| g.number <= until && g.output_from <= at;
-        of.iter().rfind(wanted).map_or(0, |generation| generation.number)
+        of.iter().rfind(|g| wanted(g)).map_or(0, |generation| generation.number)
     }
 
     /// The last generation that began before an instant, and the last that had begun by then: different only if one

@@ -98,7 +98,7 @@ fn excused(run: &Run, allowed: &Allowed, shard: usize, now: Timestamp, at: Times
     let left_out =
         run.skipped.iter().any(|s| s.shard == shard && s.at <= now && s.from <= at && at < s.until);
     let generation = generation(run, shard, now).map_or(0, |report| report.generation);
-    left_out || allowed.announced(shard, allowed.answers_for(shard, generation, at), at)
+    left_out || allowed.announced(shard, allowed.asked(shard, generation, at), at)
 }
 
 /// The recovery that the shard lived by at a moment.

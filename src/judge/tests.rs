@@ -9,7 +9,7 @@ use rewindow_query::{
     Entry, Failure, Gap, History, Ordering, Outcome, Payload, Policy, Recovered, Retained, Row, Span,
     Timestamp, Value, Why,
 };
-use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind, SinkKind};
+use rewindow_world::case::{Case, CaseInput, Deployment, Fault, FaultKind, SinkKind, StartMode};
 use rewindow_world::language::Language;
 use rewindow_world::outcome::{CheckpointRecord, Delivery, Failed, RecoveryReport, Run, Skipped, Visible};
 
@@ -537,6 +537,52 @@ fn what_is_left_out_later_was_late_all_the_same() {
     assert_eq!((late.broken().0, late.broken().1), (Claim::Live, Kind::LateRow));
     late.run.skipped[0].at = at(6);
     assert_eq!(late.held().rows_skipped, 6);
+}
+
+/// A job that counts, and another that divides by what becomes zero at the second event and at the event `zero`.
+fn changed(zero: i64, faults: Vec<Fault>) -> (Case, Truth, Run) {
+    let event = |offset: i64| {
+        let n = if offset == 1 || offset == zero { 3 } else { offset + 10 };
+        let t = (Arc::from("t"), Value::text(at(60 * offset + 1).to_string()));
+        let members = [t, (Arc::from("n"), Value::Int(n))];
+        Entry {
+            input: 0,
+            partition: 0,
+            offset: offset.unsigned_abs(),
+            arrival: at(60 * offset + 1),
+            payload: Payload::Event(Arc::new(members.into_iter().collect())),
+        }
+    };
+    let mut case = case();
+    case.query = "SELECT n INTO out FROM a TIMESTAMP BY t".into();
+    case.history = Arc::new(History::of((0..6).map(event).collect()));
+    (case.faults, case.deployment.batch) = (faults, 1);
+    let truth = Truth::of(&case).unwrap();
+    let subject = rewindow_world::engine_subject::EngineSubject::of_case(&truth.plan, &case);
+    let run = crate::trial::run(&truth, &case, &subject, false);
+    (case, truth, run)
+}
+
+fn divides(seconds: i64) -> Fault {
+    let query = Some("SELECT 100 / (n - 3) AS q INTO out FROM a TIMESTAMP BY t".into());
+    let (stopped, start) = (Span::ZERO, StartMode::Now);
+    Fault { at: at(seconds), kind: FaultKind::JobChange { stopped, start, query, partitions: None } }
+}
+
+/// The user goes back, and puts another job in place of this one before it has come level.
+#[test]
+fn what_was_given_before_a_start_back_is_owed_though_the_job_was_stopped_for_another() {
+    let (stopped, start) = (Span::ZERO, StartMode::Custom(at(1)));
+    let back = Fault { at: at(290), kind: FaultKind::UserRestart { stopped, start } };
+    let mut change = divides(290);
+    change.at = change.at.plus(Span(rewindow_query::time::SECOND / 20));
+    let (case, truth, mut run) = changed(9, vec![back, change]);
+    assert_eq!(judge(&truth, &case, &run).breach(), None);
+    let second = &truth.answer.rows[1];
+    let has = |run: &Run| run.deliveries.iter().filter(|d| d.rows.contains(second)).count();
+    assert_eq!(has(&run), 1, "it was not given again");
+    run.deliveries.iter_mut().for_each(|delivery| delivery.rows.retain(|row| row != second));
+    assert_eq!(judge(&truth, &case, &run).breach().map(|b| b.kind), Some(Kind::Lost));
 }
 
 #[test]

@@ -108,7 +108,8 @@ impl World<'_> {
         (0..self.parts.len()).for_each(|task| self.close(task));
         // Nobody is asked for what this job had not delivered yet.
         for shard in 0..self.shards.len() {
-            let from = self.sink[shard].position;
+            self.note_stopped(shard);
+            let from = self.sink[shard].covered;
             self.run.skipped.push(Skipped { at: self.now, shard, from, until: Timestamp::MAX });
         }
         self.run.changed_by = Some(fault);

@@ -21,7 +21,7 @@ use rewindow_query::{LogView, Outcome, Recovered, Span, Timestamp, Why};
 use crate::control::{Granted, Kept};
 use crate::guarded;
 use crate::nodes::{Cause, Renew};
-use crate::outcome::{CheckpointRecord, RecoveryReport, Skipped, What};
+use crate::outcome::{CheckpointRecord, RecoveryReport, Skipped, Stopped, What};
 use crate::queue::{Event, effort};
 use crate::reached;
 use crate::run::World;
@@ -185,6 +185,7 @@ impl World<'_> {
 
     /// The sink learns of a user's start.
     fn restart_output(&mut self, shard: usize, start: Timestamp) {
+        self.note_stopped(shard);
         if start < self.sink[shard].covered {
             self.reach(reached::STARTED_BACK);
         }
@@ -192,6 +193,12 @@ impl World<'_> {
             self.reach(reached::SKIPPED);
             self.run.skipped.push(Skipped { at: self.now, shard, from, until });
         }
+    }
+
+    /// How far a shard has come that the user stopped.
+    pub(crate) fn note_stopped(&mut self, shard: usize) {
+        let (openings, position) = (self.shards[shard].opened, self.sink[shard].position);
+        self.run.stopped.push(Stopped { shard, openings, position });
     }
 
     /// Puts the lanes where the subject said it goes on, and reports.

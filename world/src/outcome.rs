@@ -29,6 +29,8 @@ pub struct Run {
     pub recoveries: Vec<RecoveryReport>,
     /// Spans of output time that a user's choice of start leaves out, per shard.
     pub skipped: Vec<Skipped>,
+    /// How far shards had come whenever the user stopped them.
+    pub stopped: Vec<Stopped>,
     /// The job's failure, if it failed: the earliest of `failures`.
     pub failure: Option<Failure>,
     /// Every failure of a shard: the first of each is followed by a restart.
@@ -130,6 +132,17 @@ pub struct Skipped {
     pub from: Timestamp,
     /// The output time chosen for the start.
     pub until: Timestamp,
+}
+
+/// The user stopped a shard. What it had not given since its last start is not asked of the openings since then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stopped {
+    /// Which shard.
+    pub shard: usize,
+    /// How many openings of its tasks there had been.
+    pub openings: u32,
+    /// The output position: every row before it was given since the last start, or lies before that.
+    pub position: Timestamp,
 }
 
 /// What happened when a shard was opened again. The service in the articles shows no such report.
