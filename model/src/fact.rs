@@ -36,13 +36,19 @@ impl Fact {
 }
 
 /// The failures met, of which the earliest counts.
-#[derive(Default)]
 pub(crate) struct Failures {
+    /// Those stamped before this are none (choice C-FAIL).
+    pub(crate) from: Timestamp,
     /// The earliest, the first met among equals.
     pub(crate) earliest: Option<Failure>,
 }
 
 impl Failures {
+    /// None met yet, of a job that was started at `from`.
+    pub(crate) fn since(from: Timestamp) -> Failures {
+        Failures { from, earliest: None }
+    }
+
     /// The value, or none, with the failure at `at` noted.
     pub(crate) fn note<T>(&mut self, at: Timestamp, result: Result<T, String>) -> Option<T> {
         match result {
@@ -56,7 +62,8 @@ impl Failures {
 
     /// Notes a failure that knows its time.
     pub(crate) fn add(&mut self, failure: Failure) {
-        if self.earliest.as_ref().is_none_or(|earliest| failure.at < earliest.at) {
+        let earlier = self.earliest.as_ref().is_none_or(|earliest| failure.at < earliest.at);
+        if earlier && failure.at >= self.from {
             self.earliest = Some(failure);
         }
     }

@@ -49,7 +49,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rewindow_query::plan::{Op, Window};
-use rewindow_query::{Dropped, Entry, Failure, History, Ordering, Plan, Record, Row, Shard};
+use rewindow_query::{Dropped, Entry, Failure, History, Ordering, Plan, Record, Row, Shard, Timestamp};
 
 use fact::{Fact, Failures};
 
@@ -67,9 +67,21 @@ pub struct Answer {
 /// What the job says when nothing happens to it and its input is complete at the end, with every
 /// watermark at infinity. `partitions[input]` is the number of partitions of each input of the plan.
 pub fn answer(plan: &Plan, ordering: &Ordering, partitions: &[u32], history: &History) -> Answer {
+    answer_from(plan, ordering, partitions, history, Timestamp::MIN)
+}
+
+/// What the job says likewise if it is started at the output time `from`: a failure stamped before that is none (choice
+/// C-FAIL). Rows stamped before it are in the answer all the same.
+pub fn answer_from(
+    plan: &Plan,
+    ordering: &Ordering,
+    partitions: &[u32],
+    history: &History,
+    from: Timestamp,
+) -> Answer {
     let mut rows = Vec::new();
     let mut dropped = BTreeSet::new();
-    let mut failures = Failures::default();
+    let mut failures = Failures::since(from);
     for shard in plan.shards(partitions) {
         rows.extend(answer_of(&shard, plan, ordering, history, &mut dropped, &mut failures));
     }
@@ -96,7 +108,7 @@ fn answer_of(
     for id in plan.nodes_of(&shard.outputs) {
         let node = &plan.nodes[id];
         let input = |i: usize| made[node.inputs[i]].as_slice();
-        let mut own = Failures::default();
+        let mut own = Failures::since(failures.from);
         let mut rows = match &node.op {
             Op::Source(source) => ordering::order(source, ordering, &entries, dropped),
             Op::Filter(predicate) => filter::filter(predicate, input(0), &mut own),

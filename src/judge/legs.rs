@@ -11,7 +11,7 @@
 
 use std::borrow::Cow;
 
-use rewindow_query::QueryError;
+use rewindow_query::{QueryError, Timestamp};
 use rewindow_world::case::Case;
 use rewindow_world::outcome::Run;
 
@@ -43,6 +43,8 @@ pub fn legs<'a>(truth: &'a Truth, case: &'a Case, run: &'a Run) -> Vec<Leg<'a>> 
 pub(super) fn next<'a>(truth: &Truth, case: &Case, run: &'a Run) -> Option<Result<Leg<'a>, QueryError>> {
     let (fault, then) = run.changed_by.zip(run.then.as_deref())?;
     let changed = case.changed(fault);
-    let owed = truth.of_another(case, &changed);
+    // The earliest output time it was ever started at: what failed before that is none of its failures.
+    let from = then.recoveries.iter().map(|report| report.output_from).min();
+    let owed = truth.of_another_from(case, &changed, from.unwrap_or(Timestamp::MIN));
     Some(owed.map(|owed| Leg { case: Cow::Owned(changed), truth: Cow::Owned(owed), run: then }))
 }

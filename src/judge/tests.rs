@@ -569,6 +569,24 @@ fn divides(seconds: i64) -> Fault {
     Fault { at: at(seconds), kind: FaultKind::JobChange { stopped, start, query, partitions: None } }
 }
 
+#[test]
+fn what_would_have_failed_before_its_start_excuses_nothing_of_another_job() {
+    let kind = |(case, truth, run): &(Case, Truth, Run)| judge(truth, case, run).breach().map(|b| b.kind);
+    let mut other = changed(9, vec![divides(150)]);
+    assert_eq!(kind(&other), None);
+    let deliveries = &mut other.2.then.as_mut().unwrap().deliveries;
+    assert!(deliveries.pop().is_some_and(|last| !last.rows.is_empty()));
+    assert_eq!(kind(&other), Some(Kind::Lost));
+
+    // What fails after the start is owed.
+    let mut fails = changed(4, vec![divides(150)]);
+    assert_eq!(kind(&fails), None);
+    let then = fails.2.then.as_mut().unwrap();
+    assert_eq!(then.failures.len(), 2);
+    (then.failure, then.failures) = (None, Vec::new());
+    assert_eq!(kind(&fails), Some(Kind::DidNotFail));
+}
+
 /// The user goes back, and puts another job in place of this one before it has come level.
 #[test]
 fn what_was_given_before_a_start_back_is_owed_though_the_job_was_stopped_for_another() {

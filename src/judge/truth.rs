@@ -54,16 +54,31 @@ impl Truth {
     /// # Errors
     /// The query is refused.
     pub fn of_another(&self, made_from: &Case, case: &Case) -> Result<Truth, QueryError> {
-        match case.query == made_from.query && case.language == made_from.language {
-            true => Ok(Truth::of_plan(self.plan.clone(), case)),
-            false => Truth::of(case),
-        }
+        self.of_another_from(made_from, case, Timestamp::MIN)
+    }
+
+    /// The truth of a case that was made from the one this is of, and whose job gives rows from then on.
+    pub(super) fn of_another_from(
+        &self,
+        made_from: &Case,
+        case: &Case,
+        from: Timestamp,
+    ) -> Result<Truth, QueryError> {
+        let plan = match case.query == made_from.query && case.language == made_from.language {
+            true => self.plan.clone(),
+            false => Arc::new(plan_of(case)?),
+        };
+        Ok(Truth::of_plan_from(plan, case, from))
     }
 
     /// The truth of a case whose query is analysed already.
     pub fn of_plan(plan: Arc<Plan>, case: &Case) -> Truth {
+        Truth::of_plan_from(plan, case, Timestamp::MIN)
+    }
+
+    fn of_plan_from(plan: Arc<Plan>, case: &Case, from: Timestamp) -> Truth {
         let (partitions, history) = own_inputs(&plan, case);
-        let answer = rewindow_model::answer(&plan, &case.ordering, &partitions, &history);
+        let answer = rewindow_model::answer_from(&plan, &case.ordering, &partitions, &history, from);
         let mut truth = Truth::from_answer(plan, answer, partitions);
         let lanes = |shard| release::lanes(&truth.plan, shard, &case.ordering, &history);
         truth.lanes = truth.shards.iter().map(lanes).collect();
