@@ -275,7 +275,7 @@ pub enum LinkTrouble {
     Delay(Span),
     /// Each arrives again, so much later.
     Twice(Span),
-    /// Every second one takes so much longer, so that the next may overtake it.
+    /// Every second one of each link takes so much longer, so that the next may overtake it.
     Swap(Span),
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Links {
     /// By number, in the order in which they were sent.
     flying: BTreeMap<u64, Flying>,
     sent: u64,
+    /// Packets posted so far, of each link from one task to another.
+    posted: BTreeMap<(usize, usize), u64>,
     /// What disturbs packets sent by a node, and until when.
     pub(crate) troubles: Vec<Trouble>,
 }
@@ -67,8 +69,8 @@ impl World<'_> {
     pub(crate) fn post(&mut self, from: usize, to: usize, packet: Packet) {
         let to = self.parts[from].spec.downstream[to];
         let place = self.place_of(from, to);
-        let number = self.links.sent;
-        self.links.sent += 1;
+        let number = self.links.next_number();
+        let turn = self.links.turn(from, to);
         let delay = self.case.deployment.link_delay;
         let node = self.parts[from].node;
         let now = self.now;
@@ -78,8 +80,8 @@ impl World<'_> {
             match trouble.what {
                 LinkTrouble::Delay(by) => arrivals[0] = arrivals[0].plus(by),
                 LinkTrouble::Twice(after) => arrivals.push(arrivals[0].plus(after)),
-                // Every second packet overtakes the one in front of it.
-                LinkTrouble::Swap(by) if number.is_multiple_of(2) => arrivals[0] = arrivals[0].plus(by),
+                // Every second packet of a link overtakes the one in front of it.
+                LinkTrouble::Swap(by) if turn.is_multiple_of(2) => arrivals[0] = arrivals[0].plus(by),
                 LinkTrouble::Swap(_) => {}
             }
         }
@@ -210,5 +212,12 @@ impl Links {
     fn next_number(&mut self) -> u64 {
         self.sent += 1;
         self.sent - 1
+    }
+
+    /// How many packets went that way before this one.
+    fn turn(&mut self, from: usize, to: usize) -> u64 {
+        let posted = self.posted.entry((from, to)).or_default();
+        *posted += 1;
+        *posted - 1
     }
 }

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rewindow_query::{Outcome, Span, Timestamp, analyse};
-use rewindow_world::case::{Case, FaultKind, StartMode};
+use rewindow_world::case::{Case, FaultKind, LinkTrouble, StartMode};
 use rewindow_world::engine_subject::EngineSubject;
-use rewindow_world::outcome::Run;
+use rewindow_world::outcome::{Run, What};
 use rewindow_world::run;
 use rewindow_world::subject::Subject;
 use toy::{case, minute};
@@ -122,5 +122,36 @@ fn what_a_replay_sees_in_part_cannot_fail_the_job() {
             assert_eq!(replayed.failure, None, "upgrade in minute {minute} of\n{query}");
             assert_eq!(rows(&replayed), quiet, "upgrade in minute {minute} of\n{query}");
         }
+    }
+}
+
+/// A task that feeds two sends to both in each round: counted over all links, every second packet would be all of one.
+#[test]
+fn on_each_link_every_second_packet_is_overtaken() {
+    let query = "SELECT id, COUNT(*) AS n INTO counts FROM Feed GROUP BY id, TumblingWindow(minute, 10)";
+    let trouble = LinkTrouble::Swap(Span::seconds(90));
+    let swap = FaultKind::Link { node: 0, trouble, during: Span::hours(4) };
+    let events: Vec<(u32, i64)> = (1..240).map(|m| (0, m)).collect();
+    let staged = |faults| {
+        let mut case = case(1, &events, faults);
+        (case.deployment.nodes, case.deployment.keyed) = (4, 2);
+        let plan = Arc::new(analyse(query, None).expect("a query"));
+        run(&case, &plan, &EngineSubject::of_case(&plan, &case))
+    };
+    let (quiet, swapped) = (staged(vec![]), staged(vec![(0, swap)]));
+    let given = |run: &Run| -> Vec<rewindow_query::Row> {
+        run.deliveries.iter().flat_map(|delivery| delivery.rows.clone()).collect()
+    };
+    assert_eq!(given(&swapped), given(&quiet));
+    let overtaken = |reader: u32| {
+        let first = |step: &rewindow_world::outcome::Step| match step.what {
+            What::Received { from: 0, first, .. } if step.task == Some(reader) => Some(first),
+            _ => None,
+        };
+        let firsts: Vec<u64> = swapped.trace.iter().filter_map(first).collect();
+        firsts.windows(2).filter(|two| two[1] < two[0]).count()
+    };
+    for keyed in [1, 2] {
+        assert!(overtaken(keyed) > 10, "link to task {keyed}: {}", overtaken(keyed));
     }
 }
