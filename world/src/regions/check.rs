@@ -1,4 +1,6 @@
 //! Which cases of regions can be played: bounds, and what a region may not have of its own.
+//!
+//! Invariant: what passes can be played to its end, whatever is decided meanwhile.
 
 use rewindow_query::Span;
 
@@ -9,6 +11,8 @@ use crate::error::CaseError;
 
 /// Longest delay of a region.
 const DELAY_MAX: Span = Span::hours(24);
+/// Most version changes of a region: the new one comes, and is taken back.
+const UPGRADES_MAX: usize = 2;
 
 impl RegionsCase {
     /// Whether the case can be played at all.
@@ -45,8 +49,7 @@ impl RegionsCase {
                 }
                 within("an outage", outage.back.since(outage.at), Span::ZERO, SPAN_MAX)?;
             }
-            let outages = region.outages.len() * self.base.deployment.nodes as usize;
-            if region.faults.len() + outages > FAULTS_MAX {
+            if self.faults(index, 0) > FAULTS_MAX {
                 return wrong(format!("{} faults of {name}", region.faults.len()), "fewer");
             }
             let mut before = rewindow_query::Timestamp::MIN;
@@ -66,11 +69,23 @@ impl RegionsCase {
                         let hint = "a restart changes what a region owes: try it in a case of one region";
                         return wrong(format!("a restart among the faults of {name}"), hint);
                     }
+                    FaultKind::Scale { .. } => {
+                        let hint = "outages and crashes strike the nodes a region began with: \
+                                    try it in a case of one region";
+                        return wrong(format!("another number of nodes among the faults of {name}"), hint);
+                    }
                     _ => {}
                 }
             }
         }
         self.check_rollout()
+    }
+
+    /// Faults of a region's own case, at most, with so many crashes.
+    fn faults(&self, region: usize, crashes: usize) -> usize {
+        let own = &self.regions[region];
+        let struck = (own.outages.len() + crashes) * self.base.deployment.nodes as usize;
+        own.faults.len() + struck + UPGRADES_MAX
     }
 
     fn check_rollout(&self) -> Result<(), CaseError> {
@@ -99,10 +114,12 @@ impl RegionsCase {
         }
         for region in 0..self.regions.len() {
             let span = compile::crashes_until(self, region).since(rollout.at);
-            if span.0 / every.0 >= compile::CRASHES_MAX {
+            let crashes = usize::try_from(span.0 / every.0).unwrap_or(usize::MAX);
+            // Each is a fault for each node.
+            if crashes >= compile::CRASHES_MAX || self.faults(region, crashes) > FAULTS_MAX {
                 return wrong(
                     format!("it crashes every {every}, for {span}"),
-                    "fewer crashes: lengthen `every`",
+                    "fewer crashes: lengthen `every`, or fewer nodes",
                 );
             }
         }
@@ -115,6 +132,7 @@ mod tests {
     use super::*;
     use crate::case::Fault;
     use crate::regions::file::tests::pair;
+    use crate::regions::{Rollout, Upgrade};
 
     #[test]
     fn what_changes_the_version_of_a_region_is_its_rollout_alone() {
@@ -130,6 +148,46 @@ mod tests {
         ] {
             case.regions[0].faults = vec![Fault { at, kind }];
             assert_eq!(case.check().map_err(|error| error.code), Err("case-regions"));
+        }
+    }
+
+    #[test]
+    fn the_nodes_of_a_region_are_those_it_began_with() {
+        let mut case = pair(3);
+        let at = case.base.history.entries[0].arrival;
+        let kind = FaultKind::Scale { nodes: 3, down: Span::seconds(1) };
+        case.regions[0].faults = vec![Fault { at, kind }];
+        assert_eq!(case.check().map_err(|error| error.code), Err("case-regions"));
+    }
+
+    /// What passes can be played, whatever is decided: each crash is one fault for each node.
+    #[test]
+    fn what_a_version_may_crash_is_bounded_by_node() {
+        let mut case = pair(3);
+        // All is sent by then, and has come.
+        let at = case.base.history.entries[2].arrival.plus(Span::seconds(3));
+        let every = Span::seconds(5);
+        for (nodes, most) in [(1, 199), (50, 199), (60, 166), (256, 39)] {
+            case.base.deployment.nodes = nodes;
+            let mut passed = 0;
+            for crashes in [10, 39, 40, 166, 167, 199, 200, 300] {
+                let soak = Span(every.0 * crashes / 2);
+                let (lag, faulty) = (Span::seconds(1), Some(Faulty::Crash { every }));
+                let down = Span::ZERO;
+                case.rollout =
+                    Some(Rollout { at, batches: vec![0, 1], readable: true, down, soak, lag, faulty });
+                if case.check().is_err_and(|error| error.code == "case-rollout") {
+                    continue;
+                }
+                assert_eq!(case.check(), Ok(()));
+                let come = Upgrade { at, region: 0, readable: true, down, faulty, rollback: false };
+                let gone = Upgrade { at: at.plus(soak), faulty: None, rollback: true, ..come.clone() };
+                for upgrades in [&[&come][..], &[&come, &gone]] {
+                    assert_eq!(compile::compile(&case, 0, upgrades).check(), Ok(()), "{nodes}, {crashes}");
+                }
+                passed = passed.max(crashes);
+            }
+            assert_eq!(passed, most, "{nodes} nodes");
         }
     }
 }
