@@ -367,7 +367,7 @@ fn judge_but(truth: &Truth, case: &Case, run: &Run, excused: &Excused) -> Verdic
         })
         .or_else(|| fails_again(truth, run, &allowed, excused))
         .or_else(|| rows.first.clone())
-        .or_else(|| sinks::breach(truth, case, run, &allowed).filter(|_| excused.is_none()))
+        .or_else(|| sinks::breach(truth, case, run, &allowed))
         .or_else(|| late::breach(truth, case, run, &allowed, excused, &rows.came))
         .or_else(|| answers::catch_up(truth, case, run));
     match breach {

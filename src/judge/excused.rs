@@ -61,11 +61,6 @@ impl Excused {
         Excused { stalls, ran: generations(run, 0).into_iter().filter_map(ran).collect() }
     }
 
-    /// Whether nothing is excused. What a table shows of a faulty version is not told apart, so only then is it judged.
-    pub(super) fn is_none(&self) -> bool {
-        self.ran.is_empty()
-    }
-
     fn ran(&self, shard: usize) -> Option<&Ran> {
         self.ran.iter().find(|ran| ran.shard == shard)
     }

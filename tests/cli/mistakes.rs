@@ -133,6 +133,18 @@ pub(crate) const MISTAKES: &[Mistake] = &[
         exit: 4,
     },
     Mistake {
+        name: "a pair that writes to a table",
+        make: |f| {
+            let regions = "sink = \"upsert\"\n\n[regions]\nnames = [\"east\", \"west\"]\ncases = 3\n\n[vary]";
+            f.replace("job.toml", "\n[vary]", regions);
+        },
+        arguments: &["check", "job.toml"],
+        code: "case-regions",
+        place: "job.toml",
+        hint: "use `append`",
+        exit: 4,
+    },
+    Mistake {
         name: "late over twenty days",
         make: |f| _ = f.replace("job.toml", "\"5 s\"", "\"21 d\""),
         arguments: RUN,

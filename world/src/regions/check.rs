@@ -5,7 +5,7 @@
 use rewindow_query::Span;
 
 use super::{Faulty, RegionsCase, compile};
-use crate::case::FaultKind;
+use crate::case::{FaultKind, SinkKind};
 use crate::check::{FAULTS_MAX, SPAN_MAX, within};
 use crate::error::CaseError;
 
@@ -14,6 +14,19 @@ const DELAY_MAX: Span = Span::hours(24);
 /// Most version changes of a region: the new one comes, and is taken back.
 const UPGRADES_MAX: usize = 2;
 
+/// Whether the consumer of a pair can read such a sink: it takes what is written, when it is written.
+///
+/// # Errors
+/// A table does not show which version wrote a row, nor what stood there before; a transaction shows rows later.
+pub fn check_sink(sink: SinkKind) -> Result<(), CaseError> {
+    if sink == SinkKind::Append {
+        return Ok(());
+    }
+    let found = format!("a pair with the sink `{}`", sink.name());
+    let hint = "the consumer of a pair reads what is written and removes copies itself: use `append`";
+    Err(CaseError::new("case-regions", found).hint(hint))
+}
+
 impl RegionsCase {
     /// Whether the case can be played at all.
     ///
@@ -21,6 +34,7 @@ impl RegionsCase {
     /// The first thing that is wrong.
     pub fn check(&self) -> Result<(), CaseError> {
         self.base.check()?;
+        check_sink(self.base.deployment.sink)?;
         let wrong = |found: String, hint: &str| Err(CaseError::new("case-regions", found).hint(hint));
         if !self.base.faults.is_empty() {
             return wrong("the case has faults of no region".to_owned(), "each fault belongs to a region");
@@ -130,7 +144,7 @@ impl RegionsCase {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::case::Fault;
+    use crate::case::{Fault, SinkKind};
     use crate::regions::file::tests::pair;
     use crate::regions::{Rollout, Upgrade};
 
@@ -158,6 +172,16 @@ mod tests {
         let kind = FaultKind::Scale { nodes: 3, down: Span::seconds(1) };
         case.regions[0].faults = vec![Fault { at, kind }];
         assert_eq!(case.check().map_err(|error| error.code), Err("case-regions"));
+    }
+
+    #[test]
+    fn a_pair_writes_to_sinks_that_show_what_is_written() {
+        let mut case = pair(3);
+        for sink in SinkKind::ALL {
+            case.base.deployment.sink = sink;
+            let appends = if sink == SinkKind::Append { Ok(()) } else { Err("case-regions") };
+            assert_eq!(case.check().map_err(|error| error.code), appends, "{}", sink.name());
+        }
     }
 
     /// What passes can be played, whatever is decided: each crash is one fault for each node.
