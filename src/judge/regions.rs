@@ -14,7 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rewindow_query::{Identity, Row, Timestamp, Why};
+use rewindow_query::{Failure, Identity, Row, Timestamp, Why};
 use rewindow_world::outcome::Delivery;
 use rewindow_world::regions::{Faulty, Held, Played, RegionsCase, Signal, Upgrade, generations};
 
@@ -84,14 +84,16 @@ struct Pair<'a> {
     case: &'a RegionsCase,
     played: &'a Played,
     regions: Vec<Seen>,
-    /// Rows from here on are nobody's: a job failed.
+    /// Rows from here on are nobody's: a job had to fail, or every one failed.
     until: Timestamp,
 }
 
 impl<'a> Pair<'a> {
     fn of(truths: &'a [Truth], case: &'a RegionsCase, played: &'a Played) -> Pair<'a> {
         let owed = truths.iter().filter_map(|truth| truth.answer.failure.as_ref());
-        let met = played.runs.iter().filter_map(|run| run.failure.as_ref());
+        let met: Vec<&Failure> = played.runs.iter().filter_map(|run| run.failure.as_ref()).collect();
+        // One that a gap excuses in its region ends nothing for a consumer that can read the other.
+        let met = if met.len() == played.runs.len() { met } else { Vec::new() };
         let until = owed.chain(met).map(|failure| failure.at).min().unwrap_or(Timestamp::MAX);
         let mut pair = Pair { truths, case, played, regions: Vec::new(), until };
         pair.regions = (0..truths.len()).map(|region| pair.seen(region)).collect();

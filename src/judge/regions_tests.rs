@@ -177,3 +177,19 @@ fn the_level_is_that_of_the_rows_which_all_regions_owe() {
     assert_eq!(scene.levels(), [Level::Multiset]);
     assert_eq!(stalls_unseen().levels(), [Level::DeclaredPartial]);
 }
+
+/// East comes back to half a window, in which fails what would not have failed in the whole of it. West owes no failure
+/// and met none.
+#[test]
+fn a_failure_in_the_gap_of_one_region_ends_nothing_for_a_consumer_of_the_other() {
+    let mut scene = Scene::of("primary-comes-back", |case| {
+        case.base.query = "SELECT sensor, 60 / (COUNT(*) - 4) AS n INTO counts FROM readings TIMESTAMP BY t
+            GROUP BY sensor, TumblingWindow(minute, 5)"
+            .into();
+    });
+    let failed = scene.played.runs[0].failure.as_ref().map(|failure| failure.at).expect("in the gap");
+    assert!(scene.truths.iter().all(|truth| truth.answer.failure.is_none()));
+    let lost = scene.played.consumer.rows.pop().unwrap();
+    assert!(lost.row.timestamp > failed && lost.region == 1);
+    assert_eq!(scene.kind(), Some(Kind::ConsumerLost));
+}
