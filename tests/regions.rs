@@ -219,6 +219,22 @@ fn stalling_version_meets_a_node_that_is_down() {
     assert_eq!(broken_by(file, RegionPlant::RolloutNeverStops), Some(Kind::BothFaulty));
 }
 
+#[test]
+fn crashing_version_stopped_at_the_first_batch() {
+    let file = "crashing-version-stopped-at-the-first-batch";
+    let (story, rows) = committed(file);
+    let told = [
+        "00:40 east upgraded",
+        "01:06 east restarts again and again",
+        "01:06 consumer to west: alarm of the update service",
+        "01:07 east rolled back",
+        "01:12 consumer to east: primary caught up",
+    ];
+    assert_eq!((story, rows), (told.map(str::to_owned).to_vec(), [17, 13, 2]));
+    assert_eq!(broken_by(file, RegionPlant::BatchesTogether), Some(Kind::BothFaulty));
+    assert_eq!(broken_by(file, RegionPlant::RolloutNeverStops), Some(Kind::BothFaulty));
+}
+
 /// What a row says that came too late did not show while it was waited for.
 #[test]
 fn row_comes_after_it_was_due() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rewindow_query::{Row, Span};
 use rewindow_world::engine_subject::EngineSubject;
-use rewindow_world::regions::{Held, PlayOptions, Played, RegionsCase, Signal, Switch, Why, play};
+use rewindow_world::regions::{Held, Outage, PlayOptions, Played, RegionsCase, Signal, Switch, Why, play};
 
 use super::regions::judge_pair;
 use super::{Kind, Level, Truth};
@@ -192,4 +192,25 @@ fn a_failure_in_the_gap_of_one_region_ends_nothing_for_a_consumer_of_the_other()
     let lost = scene.played.consumer.rows.pop().unwrap();
     assert!(lost.row.timestamp > failed && lost.region == 1);
     assert_eq!(scene.kind(), Some(Kind::ConsumerLost));
+}
+
+/// It runs on nodes that crash again and again, so a third opening shows it.
+const CRASHES: &str = "crashing-version-stopped-at-the-first-batch";
+
+#[test]
+fn a_version_that_crashes_shows_itself_by_its_second_restart() {
+    let mut scene = Scene::of(CRASHES, |_| ());
+    scene.played.decisions.retain(|decision| !matches!(decision.what, Signal::Alarm(_)));
+    assert_eq!(scene.kind(), Some(Kind::FaultUnnoticed));
+}
+
+#[test]
+fn a_version_that_crashes_in_a_region_that_is_gone_misleads() {
+    let scene = Scene::of(CRASHES, |case| {
+        let begin = case.base.history.entries[0].arrival;
+        let [at, back] = [52, 100].map(|second| begin.plus(Span::seconds(second)));
+        case.regions[0].outages = vec![Outage { at, back }];
+    });
+    let upgraded = scene.played.upgrades.iter().filter(|upgrade| !upgrade.rollback);
+    assert_eq!(upgraded.map(|upgrade| upgrade.region).collect::<Vec<_>>(), [0, 1]);
 }

@@ -5,15 +5,19 @@
 //!   new version       x2   ...               x2 differs from r2: shown when both are given
 //! ```
 //!
+//! One that crashes says what is right, and shows itself when its parts are opened again a second time.
 //! A version that is wrong may say by chance what the partner owes and this region does not: then it misleads. What
 //! comes after the input of a region ended came too late to act on. Knows the runs, and not what the service made of
 //! them. Invariant: what is shown at a moment follows from what was given up to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rewindow_query::{Identity, Row, Timestamp};
-use rewindow_world::outcome::{Delivery, Run};
+use rewindow_world::outcome::{Delivery, RecoveryReport, Run};
 use rewindow_world::regions::{Faulty, Rollout, Upgrade, generations, horizon, whole};
+
+/// By itself any version may be opened again; the one after so many shows it.
+const RESTARTS_MAX: usize = 1;
 
 /// Generations of shards, by openings: shard, first, one past the last.
 type Generations = Vec<(usize, u32, u32)>;
@@ -42,6 +46,9 @@ impl Shown {
         if whole.is_none_or(|whole| whole > in_time) && in_time < end {
             wrong.push(in_time);
         }
+        if let Some(Faulty::Crash { .. }) = upgrade.faulty {
+            wrong.extend(restarts(own, &new).into_iter().nth(RESTARTS_MAX).filter(|&at| at < end));
+        }
         let mut right: Vec<Timestamp> = Vec::new();
         let all = rows_before(own.deliveries.iter(), end);
         let fresh = rows_before(own.deliveries.iter().filter(|d| is_of(d, &new)), end);
@@ -65,8 +72,7 @@ impl Shown {
         let right = right.into_iter().min().zip(soaked).map(|(at, soaked)| at.max(soaked));
         let wrong = wrong.into_iter().min();
         // A version without fault is judged by its rows alone; an alarm over it does no harm.
-        let silent = matches!(upgrade.faulty, None | Some(Faulty::Crash { .. }));
-        Shown { wrong: wrong.filter(|_| !silent), right: right.filter(|&at| at < end) }
+        Shown { wrong: wrong.filter(|_| upgrade.faulty.is_some()), right: right.filter(|&at| at < end) }
     }
 
     /// The moment by which there must be an alarm: the version showed itself before it looked right.
@@ -85,6 +91,17 @@ pub(super) fn is_of(delivery: &Delivery, generations: &[(usize, u32, u32)]) -> b
         shard == delivery.shard && (first..next).contains(&delivery.opened)
     };
     generations.iter().any(of)
+}
+
+/// When parts that write were opened again with the version that was theirs already.
+fn restarts(run: &Run, new: &Generations) -> BTreeSet<Timestamp> {
+    let again = |report: &&RecoveryReport| {
+        let of = |&(shard, first, next): &(usize, u32, u32)| {
+            shard == report.shard && first < report.generation && report.generation < next
+        };
+        report.role.writes() && new.iter().any(of)
+    };
+    run.recoveries.iter().filter(again).map(|report| report.at).collect()
 }
 
 /// Each row when it was first given, before an instant.
