@@ -242,6 +242,16 @@ fn row_comes_after_it_was_due() {
     assert!(story.iter().any(|line| line.ends_with("east is behind its partner")), "{story:#?}");
 }
 
+/// What is decided after a region's input ended would undo that end.
+#[test]
+fn difference_shows_after_the_input_ended() {
+    let (story, rows) = committed("difference-shows-after-the-input-ended");
+    assert_eq!(
+        (story, rows),
+        (["00:12 west upgraded", "00:12 west rests"].map(str::to_owned).to_vec(), [4, 0, 0])
+    );
+}
+
 #[test]
 fn region_failover_dedupes() {
     let file = "region-failover-dedupes";

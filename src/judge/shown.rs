@@ -43,11 +43,11 @@ impl Shown {
         let whole = whole(own, 0);
         let in_time = upgrade.at.plus(rollout.down).plus(rollout.soak);
         let mut wrong: Vec<Timestamp> = Vec::new();
-        if whole.is_none_or(|whole| whole > in_time) && in_time < end {
+        if whole.is_none_or(|whole| whole > in_time) {
             wrong.push(in_time);
         }
         if let Some(Faulty::Crash { .. }) = upgrade.faulty {
-            wrong.extend(restarts(own, &new).into_iter().nth(RESTARTS_MAX).filter(|&at| at < end));
+            wrong.extend(restarts(own, &new).into_iter().nth(RESTARTS_MAX));
         }
         let mut right: Vec<Timestamp> = Vec::new();
         let all = rows_before(own.deliveries.iter(), end);
@@ -63,14 +63,14 @@ impl Shown {
             }
             // What was overdue when the version came is none of its doing.
             if at.plus(rollout.lag) > upgrade.at {
-                let due = whole.map(|whole| whole.max(*at).plus(rollout.lag)).filter(|&due| due < end);
+                let due = whole.map(|whole| whole.max(*at).plus(rollout.lag));
                 let came = |due| all.get(identity).is_some_and(|&(given, _)| given <= due);
                 wrong.extend(due.filter(|&due| !came(due)));
             }
         }
         let soaked = whole.map(|whole| whole.plus(rollout.soak));
         let right = right.into_iter().min().zip(soaked).map(|(at, soaked)| at.max(soaked));
-        let wrong = wrong.into_iter().min();
+        let wrong = wrong.into_iter().filter(|&at| at < end).min();
         // A version without fault is judged by its rows alone; an alarm over it does no harm.
         Shown { wrong: wrong.filter(|_| upgrade.faulty.is_some()), right: right.filter(|&at| at < end) }
     }

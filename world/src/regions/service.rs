@@ -9,6 +9,7 @@
 //! A region is *whole* when every part of the job has been opened with the new version: before that nothing counts as
 //! good, and one that is not whole within downtime and soak counts as ill. Alarms: that; a part of the job failed; it
 //! was opened again twice; a row that the partner gave is overdue; a row says something else than the partner's.
+//! All of that before its input ends: to take a version back later would undo that end.
 //! Evidence: a row of the new version that the partner gave alike. A region that is gone cannot be upgraded: the
 //! service waits until it is back. Everything is a fold over runs up to a moment: what is decided at a moment changes
 //! nothing before it. Invariant: no two regions are upgraded at once.
@@ -226,7 +227,6 @@ impl Look<'_> {
             Some(_) => None,
             None => new_rows.values().map(|&(at, _)| at).min(),
         };
-        let mut disagrees = None;
         let partner_rows = self.partner.map_or_else(BTreeMap::new, |partner| first_seen(partner, |_| true));
         for (identity, &(theirs_at, theirs)) in &partner_rows {
             // Whoever waits for a row does not know whether it will come after all, or what it will say.
@@ -234,14 +234,12 @@ impl Look<'_> {
             alarms.extend(self.overdue(theirs_at, first).map(|at| (at, Alarm::Behind)));
             match new_rows.get(identity) {
                 Some(&(at, row)) if row == theirs => earliest(&mut evidence, at.max(theirs_at)),
-                // Both rows came before the end of their inputs, if not of each other's.
-                Some(&(at, _)) => earliest(&mut disagrees, at.max(theirs_at)),
+                Some(&(at, _)) => alarms.push((at.max(theirs_at), Alarm::Disagrees)),
                 None => {}
             }
         }
         let end = horizon(self.own);
-        let in_time = alarms.into_iter().filter(|&(at, _)| at < end);
-        let alarm = in_time.chain(disagrees.map(|at| (at, Alarm::Disagrees))).min();
+        let alarm = alarms.into_iter().filter(|&(at, _)| at < end).min();
         let soaked = self.whole.map(|whole| whole.plus(self.rollout.soak));
         let good = evidence.zip(soaked).map(|(at, soaked)| at.max(soaked)).filter(|&at| at < end);
         Seen { alarm, good }
