@@ -137,6 +137,10 @@ fn wrong_arguments_are_input_that_cannot_run() {
     assert_eq!(fixture.run(&["check", "job.toml", "--cases", "none"]).exit, 4);
     assert_eq!(fixture.run(&["replay"]).exit, 125, "neither fixed nor broken, for git bisect");
     assert_eq!(fixture.run(&["--help"]).exit, 0);
+    for command in ["check", "run", "plan", "replay", "test"] {
+        let help = fixture.run(&[command, "--help"]);
+        assert!(help.exit == 0 && help.out.contains("\nExit codes: 0 "), "{command}: {}", help.out);
+    }
     let said = said(&fixture.folder, &["check", "job.toml"], &[("REWINDOW_CASES", "many")]);
     assert!(said.exit == 4 && said.err.starts_with("error[environment]: REWINDOW_CASES"), "{}", said.err);
 }

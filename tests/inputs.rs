@@ -357,9 +357,12 @@ fn a_query_that_fails_at_its_last_event_has_failed() {
         let event = |(at, x): (usize, &i32)| format!("{{\"x\":{x},\"t\":\"2024-01-01T00:00:0{at}Z\"}}\n");
         let feed: String = divisors.iter().enumerate().map(event).collect();
         write(&folder, &[("feed.jsonl", &feed)]);
-        let (exit, out, err) = said(&folder, &["run", "job.asaql", "--input", "feed=feed.jsonl"]);
-        assert_eq!((exit, out.lines().count()), (4, rows), "{divisors:?}: {err}");
-        assert!(err.contains("error[job-fails]: the job fails at 2024-01-01T00:00:0"), "{err}");
+        for threads in [&[][..], &["--nodes", "2"]] {
+            let arguments = [&["run", "job.asaql", "--input", "feed=feed.jsonl"], threads].concat();
+            let (exit, out, err) = said(&folder, &arguments);
+            assert_eq!((exit, out.lines().count()), (1, rows), "{divisors:?} {threads:?}: {err}");
+            assert!(err.contains("error[job-fails]: the job fails at 2024-01-01T00:00:0"), "{err}");
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a user types: arguments, dispatch, exit codes. One file for each command.
 //!
-//! A command returns its exit and prints its screen; a [`Problem`] is printed here, once. No meaning is
+//! A command returns its exit and prints its screen; a [`Problem`] that ends it is printed here. No meaning is
 //! decided here. Invariant: standard output holds only what is asked for and is the same for the same
 //! arguments and files; progress, remarks, figures of time and problems go to standard error.
 
@@ -26,9 +26,11 @@ use rewindow::judge::Kind;
 /// Says whether a streaming job gives the same rows after every kind of failure.
 #[derive(Parser)]
 #[command(name = "rewindow", version, max_term_width = 100, disable_help_subcommand = true)]
-#[command(after_help = "Exit codes: 0 held, 1 broken, 2 undecided, 3 not deterministic, 4 could not run; \
-    of replay: 0 fixed, 1 reproduces, 3 not deterministic, 125 cannot run; \
-    of test: 0 all passed, 1 some failed, 4 could not run.")]
+#[command(after_help = "Exit codes:
+  0 held, 1 broken, 2 undecided, 3 not deterministic, 4 could not run
+  of run: 0 all rows were given, 1 the job failed, 4 could not run
+  of replay: 0 fixed, 1 reproduces, 3 not deterministic, 125 cannot run
+  of test: 0 all passed, 1 some failed, 4 could not run")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -37,14 +39,27 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Judge many failure schedules against the model
+    #[command(
+        after_help = "Exit codes: 0 held, 1 broken, 2 undecided (a state that had to be reached never was),
+  3 not deterministic, 4 could not run"
+    )]
     Check(check::Arguments),
     /// Run the query once, without failures; rows as JSON lines
+    #[command(
+        after_help = "Exit codes: 0 all rows were given, 1 the job failed (the rows before that were given),
+  4 could not run"
+    )]
     Run(run::Arguments),
     /// How far back the query can see, what the source must keep, how long recoveries take
+    #[command(after_help = "Exit codes: 0 the page was given, 4 could not run")]
     Plan(plan::Arguments),
     /// Run the case of a report or case file again
+    #[command(after_help = "Exit codes: 0 fixed, 1 reproduces, 3 not deterministic, 125 cannot run")]
     Replay(replay::Arguments),
     /// Unit tests for queries: case files, or the vendor's testConfig.json
+    #[command(
+        after_help = "Exit codes: 0 all passed, 1 some failed, 4 a file could not be read or nothing was found"
+    )]
     Test(test::Arguments),
 }
 
@@ -62,7 +77,7 @@ enum Format {
 enum Exit {
     /// All that was asked for was done and held; of `replay`: the case does not break (any more).
     Held = 0,
-    /// A claim is broken; of `replay`: still; of `test`: a test failed.
+    /// A claim is broken; of `replay`: still; of `run`: the job failed; of `test`: a test failed.
     Broken = 1,
     /// Nothing broke, but a state that had to be reached never was.
     Undecided = 2,
@@ -103,8 +118,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Test(arguments) => (test::test(&arguments), Exit::CouldNotRun),
     };
     let exit = result.unwrap_or_else(|problem| {
-        let colour = std::io::stderr().is_terminal() && !budget::colours_unwanted();
-        note(problem.render(colour).trim_end());
+        tell(&problem);
         otherwise
     });
     ExitCode::from(exit as u8)
@@ -124,6 +138,12 @@ fn print(text: &str) -> Result<(), Problem> {
         Err(error) => Err(Problem::new("output", format!("standard output cannot be written: {error}"))),
         Ok(()) => Ok(()),
     }
+}
+
+/// Shows a problem on standard error.
+fn tell(problem: &Problem) {
+    let colour = std::io::stderr().is_terminal() && !budget::colours_unwanted();
+    note(problem.render(colour).trim_end());
 }
 
 /// Writes a line to standard error. Nobody can be told if that fails.

@@ -1,7 +1,8 @@
 //! `rewindow run`: the rows of a job, or of a query over files, when nothing goes wrong, as JSON lines.
 //!
 //! The engine itself, shard by shard, without a world around it; rows are given in order of (timestamp, output,
-//! partition), with the output's name where the job has several. What was dropped is said on standard error.
+//! partition), with the output's name where the job has several. What was dropped is said on standard error. That a
+//! job fails is an answer, not a mistake in what was given: it has an exit of its own.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -123,8 +124,9 @@ fn end(job: &Material, rows: u64, dropped: &[Dropped], failure: Option<Failure>)
         None => Ok(Exit::Held),
         Some(failure) => {
             let message = format!("the job fails at {}: {}", failure.at, failure.message);
-            Err(Problem::new("job-fails", message)
-                .help("rows stamped before that were given; nothing at or after it is owed (rule 14.2)"))
+            let help = "rows stamped before that were given; nothing at or after it is owed (rule 14.2)";
+            super::tell(&Problem::new("job-fails", message).help(help));
+            Ok(Exit::Broken)
         }
     }
 }
