@@ -16,6 +16,7 @@
 //! Without a seed it is made of the job's name and this program's version: a red build stays red, and a new
 //! version explores something new.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -91,19 +92,21 @@ impl Budget {
     /// A variable that cannot be understood: a budget is never guessed.
     pub fn from_environment() -> Result<Budget, Problem> {
         #[expect(clippy::disallowed_methods, reason = "budgets are read here and nowhere else")]
-        let read = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let read = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         Budget::from_variables(&read)
     }
 
-    fn from_variables(read: &dyn Fn(&str) -> Option<String>) -> Result<Budget, Problem> {
+    fn from_variables(read: &dyn Fn(&str) -> Option<OsString>) -> Result<Budget, Problem> {
         fn value<T>(
-            read: &dyn Fn(&str) -> Option<String>,
+            read: &dyn Fn(&str) -> Option<OsString>,
             name: &str,
             parse: fn(&str) -> Result<T, String>,
         ) -> Result<Option<T>, Problem> {
-            let Some(text) = read(name) else { return Ok(None) };
+            let Some(bytes) = read(name) else { return Ok(None) };
+            let text = bytes.into_string().map_err(|bytes| format!("{bytes:?} is not UTF-8"));
             let problem = |e| Problem::new("environment", format!("{name}: {e}"));
-            parse(&text).map(Some).map_err(|e| problem(e).help(format!("correct it, or unset {name}")))
+            let parsed = text.and_then(|text| parse(&text));
+            parsed.map(Some).map_err(|e| problem(e).help(format!("correct it, or unset {name}")))
         }
         Ok(Budget {
             cases: value(read, "REWINDOW_CASES", parse_cases)?,
@@ -288,16 +291,30 @@ mod tests {
                 "REWINDOW_DETERMINISM" => "all",
                 _ => return None,
             };
-            Some(value.to_owned())
+            Some(OsString::from(value))
         };
         let budget = Budget::from_variables(&read).unwrap();
         assert_eq!((budget.cases, budget.seed, budget.jobs), (Some(2_000), Some(Seed::Number(16)), Some(3)));
         assert_eq!((budget.time, budget.report_dir), (Some(Duration::from_secs(90)), None));
         for name in ["CASES", "TIME", "SEED", "JOBS", "DETERMINISM"] {
             let name = format!("REWINDOW_{name}");
-            let bad = Budget::from_variables(&|n| (n == name).then(|| "soon".to_owned())).unwrap_err();
+            let bad = Budget::from_variables(&|n| (n == name).then(|| "soon".into())).unwrap_err();
             assert!(bad.message.starts_with(&name), "{bad}");
         }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_variable_that_is_no_text_is_named_and_a_folder_may_have_any_name() {
+        use std::os::unix::ffi::OsStringExt;
+        let odd = || OsString::from_vec(vec![0xff]);
+        for name in ["CASES", "TIME", "SEED", "JOBS", "DETERMINISM"] {
+            let name = format!("REWINDOW_{name}");
+            let bad = Budget::from_variables(&|n| (n == name).then(odd)).unwrap_err();
+            assert!(bad.message.starts_with(&name) && bad.message.ends_with("is not UTF-8"), "{bad}");
+        }
+        let budget = Budget::from_variables(&|n| (n == "REWINDOW_REPORT_DIR").then(odd)).unwrap();
+        assert_eq!(budget.report_dir, Some(PathBuf::from(odd())));
     }
 
     #[test]

@@ -351,18 +351,23 @@ impl Deployed {
         screen.push('\n');
         screen.push_str(&text::wrap(&format!("  recovery    {head}"), WIDTH, 14));
         screen.push('\n');
+        let most = self.speed as f64 / self.fullest;
+        let too_slow = self.rate > most;
         let row = |r: &RecoveryPlan| {
-            let entries = format!("up to {}", text::count(r.entries, "entry"));
-            vec![r.fault.to_owned(), r.replays.clone(), entries, duration(r.catch_up)]
+            let catch_up = if too_slow { "never".to_owned() } else { duration(r.catch_up) };
+            vec![r.fault.to_owned(), r.replays.clone(), up_to(r.entries), catch_up]
         };
-        let rows: Vec<Vec<String>> = self.recoveries.iter().map(row).collect();
+        let mut rows: Vec<Vec<String>> = self.recoveries.iter().map(row).collect();
+        // What is read again stands above already; the numbers need their room.
+        let widest = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let room = WIDTH.saturating_sub(4 + 3 * 3 + widest(0) + widest(2) + widest(3));
+        rows.iter_mut().for_each(|row| row[1] = text::clip(&row[1], room));
         screen.push_str(&text::table(&rows, &[Align::Left, Align::Left, Align::Right, Align::Right], 4, 3));
         if let Some(simulated) = &self.simulated {
             screen.push_str(&text::wrap(&format!("  simulated   {}", simulated.words()), WIDTH, 14));
             screen.push('\n');
         }
-        let most = self.speed as f64 / self.fullest;
-        if self.rate > most {
+        if too_slow {
             let line = format!(
                 "  too slow    {rate} come in and {} can be processed: the job never catches up",
                 frequency(most)
@@ -501,6 +506,14 @@ fn measured_rate(job: &Job) -> f64 {
     }
 }
 
+/// A number of entries in few columns: `up to 12,000 entries`, `up to 7.2e15 entries`.
+fn up_to(entries: u64) -> String {
+    match entries {
+        0..1_000_000_000 => format!("up to {}", text::count(entries, "entry")),
+        _ => format!("up to {:.1e} entries", entries as f64),
+    }
+}
+
 fn seconds(span: Span) -> f64 {
     span.0 as f64 / 1e7
 }
@@ -568,6 +581,10 @@ mod tests {
         assert_eq!(duration(Span::ZERO), "0 s");
         assert_eq!(duration(Span::seconds(61)), "1 min 1 s");
         assert_eq!(duration(Span::seconds(3_661)), "1 h 2 min");
+        assert_eq!(
+            [1, 12_000, u64::MAX].map(up_to),
+            ["up to 1 entry", "up to 12,000 entries", "up to 1.8e19 entries"]
+        );
     }
 
     #[test]

@@ -255,6 +255,42 @@ fn a_plan_says_how_long_a_size_lasts() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_variable_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let fixture = Fixture::new("odd-variable");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rewindow"));
+    command.args(["check", "job.toml"]).current_dir(&fixture.folder);
+    command.env("REWINDOW_CASES", std::ffi::OsStr::from_bytes(b"\xff"));
+    let said = command.output().unwrap();
+    let err = String::from_utf8(said.stderr).unwrap();
+    assert_eq!((said.status.code(), said.stdout.len()), (Some(4), 0), "{err}");
+    assert!(err.starts_with("error[environment]: REWINDOW_CASES: ") && err.contains("is not UTF-8"), "{err}");
+    assert!(err.contains("help: correct it, or unset REWINDOW_CASES"), "{err}");
+}
+
+/// More comes in than can be processed, by far: no time is given for what never ends.
+#[test]
+fn a_job_that_never_catches_up_is_not_given_a_time() {
+    let fixture = Fixture::new("too-slow");
+    fixture.replace("job.toml", "rate = 100", "rate = 100\nretention_size = 1_000");
+    for rate in ["101", "1e12"] {
+        let said = fixture.run(&["plan", "job.toml", "--rate", rate]);
+        assert_eq!(said.exit, 0, "{}", said.err);
+        let rows = said.out.lines().filter(|line| line.trim_end().ends_with(" entries   never"));
+        assert_eq!(rows.count(), 5, "{}", said.out);
+        let words = said.out.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains("the job never catches up"), "{}", said.out);
+        narrow(&said);
+    }
+    let said = fixture.run(&["plan", "job.toml", "--rate", "100"]);
+    assert!(!said.out.contains("never"), "{}", said.out);
+    let said = anywhere(&["plan", &example("earthquakes"), "--rate", "1e12"]);
+    assert!(said.out.contains("entries   never"), "{}", said.out);
+    narrow(&said);
+}
+
+#[test]
 fn lookbacks_along_a_path_add() {
     let said = anywhere(&["plan", &example("turnaround"), "--format", "json"]);
     let page: serde_json::Value = serde_json::from_str(&said.out).unwrap();
