@@ -149,6 +149,7 @@ impl Log {
             };
             return Err(Problem::new("input-empty", message).in_file(&input.paths[0]).help(help));
         }
+        check_partition_by(input, &lines)?;
         Ok(lines)
     }
 
@@ -262,6 +263,26 @@ fn arrival(event: &Record, column: &str) -> Result<Timestamp, (&'static str, Str
             Err(("unreadable-arrival", format!("left out: `{column}` is {shown}, no ISO 8601 instant")))
         }
     }
+}
+
+/// Refuses a column that no event has: all would be in one partition.
+fn check_partition_by(input: &InputFile, lines: &[Line]) -> Result<(), Problem> {
+    let Some(column) = &input.partition_by else { return Ok(()) };
+    let mut events = lines.iter().filter_map(|line| match &line.payload {
+        Payload::Event(event) => Some(event),
+        _ => None,
+    });
+    let Some(first) = events.clone().next() else { return Ok(()) };
+    if events.any(|event| event.get(column).is_some()) {
+        return Ok(());
+    }
+    let names: Vec<&str> = first.members().iter().map(|(name, _)| &**name).collect();
+    let message = format!("input `{}`: no event has the column `{column}` of partition_by", input.name);
+    let help = match names.is_empty() {
+        true => "the first event has no columns at all".to_owned(),
+        false => crate::text::clip(&format!("the first event has {}", names.join(", ")), 400),
+    };
+    Err(Problem::new("input-partition", message).in_file(&input.paths[0]).help(help))
 }
 
 fn partition(event: &Record, input: &InputFile) -> u32 {

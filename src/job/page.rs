@@ -167,7 +167,7 @@ impl Flaw {
 }
 
 /// What is wrong with ordering, deployment and what varies.
-fn settings(file: &JobFile) -> [Option<Flaw>; 5] {
+fn settings(file: &JobFile) -> [Option<Flaw>; 6] {
     let Ordering { late, out_of_order, .. } = file.ordering;
     let d = &file.deployment;
     let within = |span: Span| span >= Span::ZERO && span <= Span::LATE_MAX;
@@ -197,6 +197,10 @@ fn settings(file: &JobFile) -> [Option<Flaw>; 5] {
         }),
         (file.vary.cases == 0)
             .then(|| Flaw::new(&["vary", "cases"], "cases must be more than none", "cases = 2000")),
+        file.regions.as_ref().is_some_and(|regions| regions.cases == 0).then(|| {
+            let help = "cases = 200; without [regions] the job is in one region";
+            Flaw::new(&["regions", "cases"], "cases must be more than none", help)
+        }),
         file.inputs
             .is_empty()
             .then(|| Flaw::new(&["inputs"], "a job has at least one input", "add an [[inputs]] table")),
@@ -219,6 +223,11 @@ fn input_flaw(input: &InputFile, before: &[InputFile]) -> Option<Flaw> {
     if !(1..=log::PARTITIONS_MAX).contains(&input.partitions) {
         let message = format!("an input has 1 to {} partitions", log::PARTITIONS_MAX);
         return Some(Flaw::new(&["partitions"], message, "partitions = 1 needs no partition_by"));
+    }
+    if input.partition_by.as_ref().is_some_and(String::is_empty) {
+        let help =
+            "partition_by = \"column\" spreads by that column's value; leave it out with one partition";
+        return Some(Flaw::new(&["partition_by"], "partition_by names no column", help));
     }
     (input.partitions > 1 && input.partition_by.is_none()).then(|| {
         let message = "with several partitions something must decide which one an event goes to";

@@ -53,7 +53,7 @@ pub(super) struct RegionsFile {
     soak: Option<Span>,
     lag: Option<Span>,
     /// How many pairs.
-    cases: u64,
+    pub(super) cases: u64,
 }
 
 impl RegionsFile {

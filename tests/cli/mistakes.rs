@@ -208,6 +208,36 @@ pub(crate) const MISTAKES: &[Mistake] = &[
         exit: 4,
     },
     Mistake {
+        name: "partitions by a column that no event has",
+        make: |f| _ = f.replace("job.toml", "partitions = 1", "partitions = 2\npartition_by = \"kk\""),
+        arguments: &["plan", "job.toml"],
+        code: "input-partition",
+        place: "feed.jsonl",
+        hint: "no event has the column `kk` of partition_by ╭─[feed.jsonl] help: the first event has k, t, at",
+        exit: 4,
+    },
+    Mistake {
+        name: "partitions by no column",
+        make: |f| _ = f.replace("job.toml", "partitions = 1", "partitions = 2\npartition_by = \"\""),
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:8:16",
+        hint: "partition_by names no column",
+        exit: 4,
+    },
+    Mistake {
+        name: "no pairs of regions",
+        make: |f| {
+            let regions = "cases = 40\n[regions]\nnames = [\"a\", \"b\"]\ncases = 0\n";
+            f.replace("job.toml", "cases = 40\n", regions);
+        },
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:26:9",
+        hint: "cases must be more than none",
+        exit: 4,
+    },
+    Mistake {
         name: "unknown fault",
         make: |f| _ = f.replace("job.toml", "cases = 40", "cases = 40\nfaults = [\"meteor\"]"),
         arguments: RUN,
