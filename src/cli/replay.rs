@@ -1,6 +1,6 @@
 //! `rewindow replay`: the case of a report or case file, once more. Made for `git bisect run`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rewindow::errors::Problem;
@@ -44,6 +44,13 @@ pub(super) fn replay(arguments: &Arguments) -> Result<Exit, Problem> {
         ReadError::NotAReport => Problem::new("not-a-report", "there is no case in this file")
             .in_file(path)
             .help("a report.md holds one in its ```toml block; a case.toml begins with `format = 1`"),
+        ReadError::Cut(line) => {
+            let message = "the report is cut off: its ```toml block is never closed";
+            let name = format!("{}:{line}", path.display());
+            Problem::new("report-cut", message).in_file(Path::new(&name)).help(
+                "get the whole report, down to the line of ``` behind the case, or the case.toml beside it",
+            )
+        }
         ReadError::UnreadableCase(error) => Problem::of_case(&error, path),
     })?;
     case.check().map_err(|error| Problem::of_case(&error, path))?;

@@ -95,7 +95,7 @@ fn block(case: &Case) -> String {
 fn origin(finding: &Finding<'_>) -> String {
     let mut text = format!("found by {}", finding.origin.driver);
     if let Some(seed) = finding.origin.seed {
-        text.push_str(&format!(", seed {seed:x}"));
+        text.push_str(&format!(", seed {seed:#010x}"));
     }
     if let Some(case) = finding.origin.case {
         text.push_str(&format!(", case {case}"));

@@ -9,6 +9,9 @@ pub enum ReadError {
     /// Neither a report with a fenced TOML block nor a case file.
     #[error("[not-a-report] there is no case in this text (a report holds one between ```toml and ```)")]
     NotAReport,
+    /// A block of TOML begins in that line of the report, from 1, and never ends.
+    #[error("[report-cut] the block of TOML that begins in line {0} is never closed")]
+    Cut(usize),
     /// The case is there and cannot be read; lines count from the beginning of the report.
     #[error("[unreadable-case] {0}")]
     UnreadableCase(CaseError),
@@ -19,6 +22,7 @@ impl ReadError {
     pub fn code(&self) -> &'static str {
         match self {
             ReadError::NotAReport => "not-a-report",
+            ReadError::Cut(_) => "report-cut",
             ReadError::UnreadableCase(_) => "unreadable-case",
         }
     }
@@ -35,22 +39,26 @@ pub fn read(text: &str) -> Result<Case, ReadError> {
         let place = error.place.map(|(line, column)| (line + before, column));
         ReadError::UnreadableCase(CaseError { place, ..error })
     };
-    if let Some((block, before)) = fenced(&text) {
-        return Case::from_toml(&block).map_err(|error| unreadable(error, before));
+    let states_format =
+        |line: &str| line.strip_prefix("format").is_some_and(|rest| rest.trim_start().starts_with('='));
+    // In a bare file a fence can only stand in a text.
+    let begins_bare = text.lines().map(str::trim).find(|line| !line.is_empty()).is_some_and(states_format);
+    match fenced(&text) {
+        Some((Some(block), before)) => {
+            return Case::from_toml(&block).map_err(|error| unreadable(error, before));
+        }
+        Some((None, before)) if !begins_bare => return Err(ReadError::Cut(before)),
+        _ => {}
     }
-    let bare = text
-        .lines()
-        .map(str::trim)
-        .any(|line| line.strip_prefix("format").is_some_and(|rest| rest.trim_start().starts_with('=')));
-    if !bare {
+    if !text.lines().map(str::trim).any(states_format) {
         return Err(ReadError::NotAReport);
     }
     Case::from_toml(&text).map_err(|error| unreadable(error, 0))
 }
 
-/// The first fenced block marked `toml`, and how many lines stand before it. A fence is closed by one
-/// that is at least as long.
-fn fenced(text: &str) -> Option<(String, usize)> {
+/// The first fenced block marked `toml`, or nothing where it is never closed, and how many lines stand before what is
+/// in it. A fence is closed by one that is at least as long.
+fn fenced(text: &str) -> Option<(Option<String>, usize)> {
     let mut lines = text.lines().enumerate();
     let (opened, fence) = lines.find_map(|(number, line)| {
         let fence = line.strip_suffix("toml")?.trim_end();
@@ -63,10 +71,10 @@ fn fenced(text: &str) -> Option<(String, usize)> {
     let mut block = String::new();
     for (_, line) in lines {
         if closes(line) {
-            return Some((block, opened + 1));
+            return Some((Some(block), opened + 1));
         }
         block.push_str(line);
         block.push('\n');
     }
-    None
+    Some((None, opened + 1))
 }

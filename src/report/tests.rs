@@ -64,7 +64,7 @@ fn a_report_says_what_happened() {
         "**restores** what it saved",
         "First difference in state, right after the restore: `toy/0/0` is `0 0 `, should be `0 `.",
         "Strongest level that held: none. Minimal: no event and no fault can be left out",
-        "found by random search, seed 8f21c0de, case 61 · rewindow",
+        "found by random search, seed 0x8f21c0de, case 61 · rewindow",
         "fingerprint tumbling-counted-twice-",
     ] {
         assert!(markdown.contains(part), "`{part}` is missing:\n{markdown}");
@@ -94,7 +94,10 @@ fn what_is_no_report_is_refused_by_name() {
     let code = |text: &str| read(text).map(|_| ()).map_err(|error| error.code());
     assert_eq!(code(""), Err("not-a-report"));
     assert_eq!(code("# a title\n\nand no case\n"), Err("not-a-report"));
-    assert_eq!(code("```toml\nformat = 1\n"), Err("unreadable-case"), "the fence is never closed");
+    assert_eq!(read("# a title\n\n````toml\nformat = 1\n```\n"), Err(ReadError::Cut(3)), "never closed");
+    assert_eq!(code("```toml\nformat = 1\n"), Err("report-cut"));
+    let in_a_text = "format = 1\nquery = \"\"\"\n```toml\n\"\"\"\n";
+    assert_eq!(code(in_a_text), Err("unreadable-case"), "a bare file has no fences");
     assert_eq!(code("```toml\nformat = 1\n```\n"), Err("unreadable-case"));
     assert_eq!(code("format = 99\n"), Err("unreadable-case"));
     let ReadError::UnreadableCase(error) = read("a\nb\n```toml\nformat = 99\n```\n").unwrap_err() else {

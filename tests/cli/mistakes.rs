@@ -433,6 +433,15 @@ pub(crate) const MISTAKES: &[Mistake] = &[
         exit: 125,
     },
     Mistake {
+        name: "half a report",
+        make: |f| _ = f.write("report.md", &format!("# A report\n\n{}", &REFUSED_RESTART[..400])),
+        arguments: REPLAY,
+        code: "report-cut",
+        place: "report.md:3",
+        hint: "its ```toml block is never closed",
+        exit: 125,
+    },
+    Mistake {
         name: "a report from the future",
         make: |f| _ = f.write("report.md", "# A report\n\n```toml\nformat = 999\n```\n"),
         arguments: REPLAY,
