@@ -103,6 +103,8 @@ pub struct PairsOutcome {
     pub cells: BTreeMap<(usize, &'static str), Cell>,
     /// The first that did not hold.
     pub broken: Option<Box<BrokenPair>>,
+    /// The budget of time ended it.
+    pub cut_short: bool,
 }
 
 /// A pair that broke.
@@ -139,6 +141,7 @@ impl Pairs<'_> {
         };
         pool::for_each_in_order(self.cases, self.threads, job, |number, result| {
             if stop() {
+                outcome.cut_short = true;
                 return ControlFlow::Break(());
             }
             match result {
@@ -161,6 +164,12 @@ impl Pairs<'_> {
 }
 
 impl PairsOutcome {
+    /// States that had to be reached for the verdict to mean something, and were not.
+    #[must_use]
+    pub fn not_reached(&self) -> Vec<&'static str> {
+        REQUIRED_OF_JOB.into_iter().filter(|state| !self.reached.contains_key(state)).collect()
+    }
+
     fn add(&mut self, levels: &[Level], struck: &[&'static str]) {
         for (output, &level) in levels.iter().enumerate() {
             for &strike in struck {
@@ -238,6 +247,10 @@ pub const REQUIRED: [&str; 14] = [
     "a region unhurt",
     "every region hurt",
 ];
+
+/// Those of them without which "held" says little of the pairs of one job: a consumer that went over to the other
+/// region, a rollout that went through, and one that was stopped. The others hang on what the job is.
+pub const REQUIRED_OF_JOB: [&str; 3] = ["region gone", "both upgraded in turn", "rollout stopped"];
 
 /// What a pair reached.
 #[must_use]

@@ -22,7 +22,7 @@ use crate::fingerprint::fingerprint;
 use crate::judge::{Breach, Truth};
 use crate::shrink::Size;
 
-pub use json::json;
+pub use json::{breach_json, json};
 pub use markdown::markdown;
 pub use read::{ReadError, read};
 pub use recoveries::{Recovery, recoveries, recoveries_text};

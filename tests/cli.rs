@@ -8,6 +8,8 @@
 
 #[path = "cli/mistakes.rs"]
 mod mistakes;
+#[path = "cli/pairs.rs"]
+mod pairs;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -197,6 +199,30 @@ fn a_search_that_reached_too_little_is_undecided() {
     let said = fixture.run(&["check", "job.toml", "--cases", "1", "--seed", "1"]);
     assert_eq!(said.exit, 2, "{}", said.out);
     assert!(said.out.contains("  undecided  never "), "{}", said.out);
+}
+
+/// What was found is said before it is written down.
+#[test]
+fn a_result_that_cannot_be_written_does_not_hide_the_verdict() {
+    let fixture = Fixture::new("unwritable");
+    std::fs::create_dir_all(fixture.folder.join("out/cli-unwritable/result.json")).unwrap();
+    let said = fixture.run(&["check", "job.toml", "--report", "out"]);
+    assert_eq!(said.exit, 4, "{}", said.err);
+    assert!(said.out.contains("40 schedules held, none broke."), "{}", said.out);
+    assert!(said.err.contains("error[output]: the report cannot be written"), "{}", said.err);
+}
+
+#[test]
+#[cfg(feature = "plant")]
+fn a_report_that_cannot_be_written_does_not_hide_the_bug() {
+    let fixture = Fixture::new("unwritable-report");
+    fixture.write("target", "");
+    let said = fixture.run(&["check", "job.toml", "--seed", "7", "--plant", "tumbling-window-lost"]);
+    assert_eq!(said.exit, 1, "{}", said.err);
+    assert!(said.out.contains("broken  `counts` leaves out an entry after a node kill"), "{}", said.out);
+    assert!(!said.out.contains("  report ") && !said.out.contains("  replay "), "{}", said.out);
+    assert!(said.err.contains("error[output]: the report cannot be written"), "{}", said.err);
+    narrow(&said);
 }
 
 fn example(name: &str) -> String {

@@ -49,7 +49,10 @@ pub(super) fn screen(finding: &Finding<'_>, report: Option<&Path>) -> String {
     if let Some(report) = report {
         line(format!("  report    {}", report.display()));
     }
-    line(format!("  replay    {}", finding.replay));
+    // Where the report could not be written, there is nothing to replay.
+    if !finding.replay.is_empty() {
+        line(format!("  replay    {}", finding.replay));
+    }
     screen
 }
 

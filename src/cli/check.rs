@@ -68,6 +68,10 @@ pub(super) fn check(arguments: &Arguments) -> Result<Exit, Problem> {
     subject::can_show(arguments.plant.as_deref(), &job.query.plan, job.deployment.sink)?;
     let seed = budget.seed_for(&job.name, job.folder())?;
     screen::remarks(&job.log.remarks);
+    let folder = report_folder(&budget, &job);
+    if budget.report_dir.is_some() {
+        try_folder(&folder)?;
+    }
     let text = arguments.format == Format::Text;
     if text {
         super::print(&screen::header(&job, &seed))?;
@@ -89,22 +93,14 @@ pub(super) fn check(arguments: &Arguments) -> Result<Exit, Problem> {
     let watch = Stopwatch::start();
     let outcome = judge_all(&campaign, budget.time, watch);
     let taken = watch.elapsed();
-    let found = Found { job: &job, campaign: &campaign, seed: &seed, arguments, budget: &budget };
+    let found =
+        Found { job: &job, campaign: &campaign, seed: &seed, arguments, budget: &budget, folder: &folder };
     let exit = match &outcome.broken {
         Some(broken) => found.broken(broken, watch)?,
         None => {
             let stop = || budget.time.is_some_and(|time| watch.elapsed() >= time);
-            let folder = found.folder();
-            let pairs = pairs::judge(&job, seed.number, campaign.threads, &*make, &truth, &stop, &folder)?;
-            let mut exit = found.held(&outcome, pairs.as_ref())?;
-            if let Some(pairs) = pairs {
-                if text {
-                    super::print(&pairs.said)?
-                } else if !pairs.held {
-                    super::note(pairs.said.trim_end())
-                }
-                exit = if pairs.held { exit } else { Exit::Broken };
-            }
+            let pairs = found.pairs(&*make, &stop)?;
+            let exit = found.held(&outcome, pairs.as_ref())?;
             if let Some(plant) = &arguments.plant {
                 super::note(&wrap(&format!("remark: {}", subject::not_found(plant)), WIDTH, 3));
             }
@@ -139,17 +135,31 @@ struct Found<'a> {
     seed: &'a ChosenSeed,
     arguments: &'a Arguments,
     budget: &'a Budget,
+    folder: &'a Path,
 }
 
 impl Found<'_> {
+    /// What came of the pairs, for a job in two regions.
+    fn pairs(&self, subject: &Maker<'_>, stop: &dyn Fn() -> bool) -> Result<Option<Judged>, Problem> {
+        let search = pairs::Search {
+            job: self.job,
+            seed: self.seed.number,
+            threads: self.campaign.threads,
+            subject,
+            truth: self.campaign.truth,
+            folder: self.folder,
+            plant: self.arguments.plant.as_deref(),
+        };
+        search.judge(stop)
+    }
+
     fn held(&self, outcome: &Outcome, pairs: Option<&Judged>) -> Result<Exit, Problem> {
         let (vary, summary) = (self.campaign.vary, &outcome.summary);
         let never = summary.not_reached(vary);
-        let exit = if never.is_empty() { Exit::Held } else { Exit::Undecided };
-        let verdict = match exit {
-            _ if pairs.is_some_and(|pairs| !pairs.held) => "broken",
-            Exit::Held => "held",
-            _ => "undecided",
+        let (exit, verdict) = match pairs.map_or(Exit::Held, |pairs| pairs.exit) {
+            Exit::Held if never.is_empty() => (Exit::Held, "held"),
+            Exit::Held | Exit::Undecided => (Exit::Undecided, "undecided"),
+            broken => (broken, "broken"),
         };
         let truth = self.campaign.truth;
         let cells = summary.cells.iter().map(|(&(output, fault, kept), cell)| {
@@ -176,14 +186,32 @@ impl Found<'_> {
         if let Some(pairs) = pairs {
             value["pairs"] = pairs.value.clone();
         }
-        if self.budget.report_dir.is_some() {
-            write(&self.folder().join("result.json"), &super::json(&value)?)?;
-        }
+        let all = self.arguments.reached;
         super::print(&match self.arguments.format {
             Format::Json => super::json(&value)?,
-            Format::Text => screen::healthy(truth, vary, summary, outcome.cut_short, self.arguments.reached),
+            Format::Text => screen::healthy(truth, vary, summary, outcome.cut_short, all),
         })?;
-        Ok(exit)
+        match (self.arguments.format, pairs) {
+            (Format::Text, Some(pairs)) => super::print(&pairs.said)?,
+            (Format::Json, Some(pairs)) if pairs.exit == Exit::Broken => super::note(pairs.said.trim_end()),
+            _ => {}
+        }
+        // What was found stands on the screen by now, whatever becomes of the files.
+        if let Some(problem) = pairs.and_then(|pairs| pairs.unwritten.as_ref()) {
+            super::tell(problem);
+        }
+        let written = match self.budget.report_dir {
+            Some(_) => write(&self.folder.join("result.json"), &super::json(&value)?),
+            None => Ok(()),
+        };
+        match written {
+            Err(problem) if matches!(exit, Exit::Held | Exit::Undecided) => Err(problem),
+            Err(problem) => {
+                super::tell(&problem);
+                Ok(exit)
+            }
+            Ok(()) => Ok(exit),
+        }
     }
 
     fn broken(&self, broken: &Broken, watch: Stopwatch) -> Result<Exit, Problem> {
@@ -214,33 +242,56 @@ impl Found<'_> {
             state: state.as_ref(),
             replay: "",
         };
-        let folder = self.folder().join(finding.fingerprint());
+        let folder = self.folder.join(finding.fingerprint());
         let report = folder.join("report.md");
         let replay = subject::replay_command(&report, self.arguments.plant.as_deref());
         finding.replay = &replay;
-        let result = rewindow::report::json(&finding);
-        write(&report, &rewindow::report::markdown(&finding))?;
-        write(&folder.join("case.toml"), &shrunk.case.to_toml())?;
-        write(&folder.join("result.json"), &result)?;
+        let written = write(&report, &rewindow::report::markdown(&finding))
+            .and_then(|()| write(&folder.join("case.toml"), &shrunk.case.to_toml()))
+            .and_then(|()| write(&folder.join("result.json"), &rewindow::report::json(&finding)));
+        if written.is_err() {
+            finding.replay = "";
+        }
         super::print(&match self.arguments.format {
-            Format::Json => result,
-            Format::Text => broken::screen(&finding, Some(&report)),
+            Format::Json => rewindow::report::json(&finding),
+            Format::Text => broken::screen(&finding, written.is_ok().then_some(&report)),
         })?;
+        if let Err(problem) = written {
+            super::tell(&problem);
+        }
         Ok(Exit::of(breach.kind))
-    }
-
-    /// Where reports of this job go.
-    fn folder(&self) -> PathBuf {
-        let root = self.budget.report_dir.clone().unwrap_or_else(|| PathBuf::from("target/rewindow"));
-        let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
-        let name: String = self.job.name.chars().map(safe).collect();
-        // A name of dots would lead out of the folder.
-        root.join(if name.chars().all(|c| c == '.') { "job" } else { &name })
     }
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Problem> {
+/// Where reports of a job go.
+fn report_folder(budget: &Budget, job: &Job) -> PathBuf {
+    let root = budget.report_dir.clone().unwrap_or_else(|| PathBuf::from("target/rewindow"));
+    let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    let name: String = job.name.chars().map(safe).collect();
+    // A name of dots would lead out of the folder.
+    root.join(if name.chars().all(|c| c == '.') { "job" } else { &name })
+}
+
+/// Makes a folder that was asked for, and refuses one that takes no files, before any time is spent.
+fn try_folder(folder: &Path) -> Result<(), Problem> {
+    let trial = folder.join(".writable");
+    let tried = std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&trial, ""))
+        .and_then(|()| std::fs::remove_file(&trial));
+    tried.map_err(|error| {
+        Problem::new("output", format!("reports cannot be written there: {error}"))
+            .in_file(folder)
+            .help("name another folder: --report DIR, or REWINDOW_REPORT_DIR")
+    })
+}
+
+/// Writes a file of a report, and the folders it lies in.
+pub(super) fn write(path: &Path, text: &str) -> Result<(), Problem> {
     let written =
         path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(path, text));
-    written.map_err(|e| Problem::new("output", format!("the report cannot be written: {e}")).in_file(path))
+    written.map_err(|e| {
+        Problem::new("output", format!("the report cannot be written: {e}"))
+            .in_file(path)
+            .help("the same seed finds the same again; name another folder: --report DIR")
+    })
 }

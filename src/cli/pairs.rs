@@ -1,6 +1,7 @@
-//! What `rewindow check` says of a job in two regions: pairs, judged; the first that breaks, made small.
+//! What `rewindow check` says of a job in two regions: pairs, judged; the first that breaks, made small. And `replay`
+//! of the case file of a pair.
 //!
-//! Beside `check.rs`, which is about one region. Invariant: nothing is said of a job without `[regions]`.
+//! Beside `check.rs` and `replay.rs`, which are about one region. Invariant: nothing is said of a job without `[regions]`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,14 +9,15 @@ use std::sync::Arc;
 use rewindow::errors::Problem;
 use rewindow::job::Job;
 use rewindow::judge::Truth;
+use rewindow::language::plan_of;
 use rewindow::regions::{BrokenPair, Pairs, PairsOutcome, Unplayable, shrink_pair, trial_pair};
-use rewindow::report::title;
+use rewindow::report::{breach_json, recoveries, recoveries_text, title};
 use rewindow::text::{WIDTH, count, wrap};
 use rewindow::trial::Maker;
 use rewindow_world::regions::RegionsCase;
 use serde_json::json;
 
-use super::screen;
+use super::{Exit, Format, check, replay, screen, subject};
 
 /// Most smaller pairs that are tried.
 const TRIES_MAX: u64 = 1_000;
@@ -25,34 +27,73 @@ pub(super) struct Judged {
     /// What to print.
     pub(super) said: String,
     /// Whether they held.
-    pub(super) held: bool,
+    pub(super) exit: Exit,
     /// The same for machines.
     pub(super) value: serde_json::Value,
+    /// Why the case of a pair that broke could not be written.
+    pub(super) unwritten: Option<Problem>,
 }
 
-/// Judges the pairs of a job; nothing for a job in one region.
-pub(super) fn judge(
-    job: &Job,
-    seed: u64,
-    threads: usize,
-    subject: &Maker<'_>,
-    truth: &Truth,
-    stop: &dyn Fn() -> bool,
-    folder: &Path,
-) -> Result<Option<Judged>, Problem> {
-    let Some((regions, cases)) = &job.regions else { return Ok(None) };
-    let (base, plan) = (job.base(), Arc::new(job.query.plan.clone()));
-    let (vary, cases) = (&job.vary, *cases);
-    let pairs = Pairs { base: &base, plan: &plan, vary, regions, subject, plant: None, seed, cases, threads };
-    let outcome = pairs.run(stop).map_err(|error| match error {
-        Unplayable::Case(error) => Problem::of_case(&error, &job.path),
-        Unplayable::Query(error) => Problem::of_query(error, &job.query.path, &job.query.text),
-    })?;
-    let said = match &outcome.broken {
-        None => screen::pairs_table(truth, &outcome.cells) + &held(&outcome),
-        Some(broken) => say_broken(broken, subject, folder)?,
-    };
-    Ok(Some(Judged { said, held: outcome.broken.is_none(), value: value(truth, &outcome) }))
+/// What is searched, and with what.
+pub(super) struct Search<'a> {
+    pub(super) job: &'a Job,
+    pub(super) seed: u64,
+    pub(super) threads: usize,
+    pub(super) subject: &'a Maker<'a>,
+    pub(super) truth: &'a Truth,
+    /// Where reports go.
+    pub(super) folder: &'a Path,
+    /// The bug that was planted.
+    pub(super) plant: Option<&'a str>,
+}
+
+impl Search<'_> {
+    /// Judges the pairs of a job; nothing for a job in one region.
+    pub(super) fn judge(&self, stop: &dyn Fn() -> bool) -> Result<Option<Judged>, Problem> {
+        let Search { job, seed, threads, subject, truth, .. } = *self;
+        let Some((regions, cases)) = &job.regions else { return Ok(None) };
+        let (base, plan) = (job.base(), Arc::new(job.query.plan.clone()));
+        let (vary, cases) = (&job.vary, *cases);
+        let pairs =
+            Pairs { base: &base, plan: &plan, vary, regions, subject, plant: None, seed, cases, threads };
+        let outcome = pairs.run(stop).map_err(|error| match error {
+            Unplayable::Case(error) => Problem::of_case(&error, &job.path),
+            Unplayable::Query(error) => Problem::of_query(error, &job.query.path, &job.query.text),
+        })?;
+        let mut value = value(truth, &outcome);
+        Ok(Some(match &outcome.broken {
+            None => {
+                let exit = if outcome.not_reached().is_empty() { Exit::Held } else { Exit::Undecided };
+                let said = screen::pairs_table(truth, &outcome.cells) + &held(&outcome);
+                Judged { said, exit, value, unwritten: None }
+            }
+            Some(broken) => {
+                let (said, own, unwritten) = self.broken(broken);
+                let members = own.as_object().into_iter().flatten();
+                members.for_each(|(name, member)| value[name] = member.clone());
+                Judged { said, exit: Exit::of(broken.breach.kind), value, unwritten }
+            }
+        }))
+    }
+
+    /// Makes a pair that broke small and writes it down. Gives what to print, the same for machines, and why it could
+    /// not be written.
+    fn broken(&self, broken: &BrokenPair) -> (String, serde_json::Value, Option<Problem>) {
+        let (case, breach, tries) = shrink_pair(&broken.case, &broken.breach, self.subject, None, TRIES_MAX);
+        let path = self.folder.join(format!("{}-{}", breach.operator, breach.kind.name())).join("case.toml");
+        let unwritten = check::write(&path, &case.to_toml()).err();
+        let replay = unwritten.is_none().then(|| subject::replay_command(&path, self.plant));
+        let case_file = unwritten.is_none().then(|| path.display().to_string());
+        let line = format!("broken  {}, pair {}: {}", title(&breach), broken.number, breach.message);
+        let mut said = format!("\n{}\n  shrunk    in {}\n", wrap(&line, WIDTH, 8), count(tries, "try"));
+        if let Some(replay) = &replay {
+            said.push_str(&format!("  replay    {replay}\n"));
+        }
+        let value = json!({
+            "pair": broken.number, "breach": breach_json(&breach), "case_file": case_file, "replay": replay,
+        });
+        (said, value, unwritten)
+    }
 }
 
 fn value(truth: &Truth, outcome: &PairsOutcome) -> serde_json::Value {
@@ -66,23 +107,61 @@ fn value(truth: &Truth, outcome: &PairsOutcome) -> serde_json::Value {
     json!({
         "held": outcome.held, "rows": outcome.rows, "broken": outcome.broken.is_some(),
         "cells": cells.collect::<Vec<_>>(), "reached": &outcome.reached,
+        "never_reached": outcome.not_reached(), "cut_short": outcome.cut_short,
     })
 }
 
-/// Plays and judges the pair of a case file. Gives what to print, and whether it held.
-pub(super) fn replay(text: &str, path: &Path, subject: &Maker<'_>) -> Result<(String, bool), Problem> {
+/// Plays and judges the pair of a case file, and prints what came of it.
+pub(super) fn replay(text: &str, asked: &replay::Arguments, subject: &Maker<'_>) -> Result<Exit, Problem> {
+    let path = &asked.case;
     let case = RegionsCase::from_toml(text).map_err(|error| Problem::of_case(&error, path))?;
-    let (_, verdict) = trial_pair(&case, subject, None).map_err(|error| match error {
+    let refused = |error| {
+        let query = PathBuf::from(format!("query of {}", path.display()));
+        Problem::of_query(error, &query, &case.base.query)
+    };
+    let (played, verdict) = trial_pair(&case, subject, None).map_err(|error| match error {
         Unplayable::Case(error) => Problem::of_case(&error, path),
-        Unplayable::Query(error) => {
-            let query = PathBuf::from(format!("query of {}", path.display()));
-            Problem::of_query(error, &query, &case.base.query)
+        Unplayable::Query(error) => refused(error),
+    })?;
+    let plan = Arc::new(plan_of(&case.base).map_err(refused)?);
+    let region = |index: usize| {
+        let own = &played.cases[index];
+        (&case.regions[index].name, Truth::of_plan(plan.clone(), own), own, &played.runs[index])
+    };
+    let regions: Vec<_> = (0..played.cases.len()).map(region).collect();
+    let name = &case.base.name;
+    let breach = verdict.err();
+    super::print(&match asked.format {
+        Format::Text => {
+            let line = match &breach {
+                None => format!("held  {name} does not break"),
+                Some(breach) => format!("broken  {}: {}", title(breach), breach.message),
+            };
+            let mut said = wrap(&line, WIDTH, 8) + "\n";
+            if asked.recoveries {
+                for (name, truth, case, run) in &regions {
+                    let told = recoveries_text(truth, case, run);
+                    said.push_str(&format!("\nregion {name}\n\n{told}"));
+                }
+            }
+            said
+        }
+        Format::Json => {
+            let verdict = if breach.is_none() { "held" } else { "broken" };
+            let mut value = json!({ "version": 1, "verdict": verdict, "case": name });
+            if let Some(breach) = &breach {
+                value["breach"] = breach_json(breach);
+            }
+            if asked.recoveries {
+                let told = regions.iter().map(|(name, truth, case, run)| {
+                    json!({ "region": name, "recoveries": recoveries(truth, case, run) })
+                });
+                value["regions"] = told.collect();
+            }
+            super::json(&value)?
         }
     })?;
-    Ok(match verdict {
-        Ok(_) => (format!("held  {} does not break\n", case.base.name), true),
-        Err(breach) => (format!("broken  {}: {}\n", title(&breach), breach.message), false),
-    })
+    Ok(breach.map_or(Exit::Held, |breach| Exit::of(breach.kind)))
 }
 
 fn held(outcome: &PairsOutcome) -> String {
@@ -97,21 +176,15 @@ fn held(outcome: &PairsOutcome) -> String {
         count(reached("rollout stopped"), "rollout"),
         count(reached("both upgraded in turn"), "pair"),
     );
-    wrap(&line, WIDTH, 13) + "\n"
-}
-
-fn say_broken(broken: &BrokenPair, subject: &Maker<'_>, folder: &Path) -> Result<String, Problem> {
-    let (case, breach, tries) = shrink_pair(&broken.case, &broken.breach, subject, None, TRIES_MAX);
-    let path = folder.join(format!("{}-{}", breach.operator, breach.kind.name())).join("case.toml");
-    let written = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-    written.and_then(|()| std::fs::write(&path, case.to_toml())).map_err(|error| {
-        Problem::new("output", format!("the case cannot be written: {error}")).in_file(&path)
-    })?;
-    let line = format!("broken  {}, pair {}: {}", title(&breach), broken.number, breach.message);
-    let line = wrap(&line, WIDTH, 8);
-    Ok(format!(
-        "\n{line}\n  shrunk    in {}\n  replay    rewindow replay {}\n",
-        count(tries, "try"),
-        path.display()
-    ))
+    let cut = if outcome.cut_short { "; the budget of time ended the search" } else { "" };
+    let mut said = wrap(&(line + cut), WIDTH, 13) + "\n";
+    let never = outcome.not_reached();
+    if !never.is_empty() {
+        let line = format!(
+            "  undecided  never {}: more pairs (cases of [regions]) or other events may reach what has to be seen",
+            never.join(", never ")
+        );
+        said.push_str(&(wrap(&line, WIDTH, 13) + "\n"));
+    }
+    said
 }

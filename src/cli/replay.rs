@@ -16,16 +16,16 @@ use super::{Exit, Format, broken, pairs, subject};
 #[derive(Args)]
 pub(super) struct Arguments {
     /// A report.md or a case.toml
-    case: PathBuf,
+    pub(super) case: PathBuf,
     /// Plant the bug that the report is about (needs the feature `plant`)
     #[arg(long, value_name = "NAME")]
     plant: Option<String>,
     /// Report every recovery: what was used, what was read again, how long it took, what is lost
     #[arg(long)]
-    recoveries: bool,
+    pub(super) recoveries: bool,
     /// How the result is written
     #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    pub(super) format: Format,
 }
 
 /// Largest report that is read, in bytes.
@@ -36,9 +36,7 @@ pub(super) fn replay(arguments: &Arguments) -> Result<Exit, Problem> {
     let path = &arguments.case;
     let text = job::read_text(path, "report-unreadable", "the report", REPORT_MAX)?;
     if RegionsCase::is_one(&text) {
-        let (said, held) = pairs::replay(&text, path, &*make)?;
-        super::print(&said)?;
-        return Ok(if held { Exit::Held } else { Exit::Broken });
+        return pairs::replay(&text, arguments, &*make);
     }
     let case = read(&text).map_err(|error| match error {
         ReadError::NotAReport => Problem::new("not-a-report", "there is no case in this file")

@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json as object};
 
 use super::recoveries::{Recovery, recoveries};
 use super::{Finding, Origin, Shrinking, words};
+use crate::judge::Breach;
 
 /// The version of this form.
 const VERSION: u32 = 1;
@@ -67,6 +68,23 @@ pub fn json(finding: &Finding<'_>) -> String {
     let mut text = serde_json::to_string_pretty(&result).expect("strings, numbers and lists are JSON");
     text.push('\n');
     text
+}
+
+/// What a breach says, in the words of a finding.
+pub fn breach_json(breach: &Breach) -> Json {
+    object!({
+        "title": words::title(breach),
+        "claim": breach.claim.name(),
+        "kind": breach.kind.name(),
+        "operator": breach.operator,
+        "output": &*breach.output_name,
+        "fault": breach.fault,
+        "at": breach.at.to_string(),
+        "expected": breach.expected.as_ref().map(row),
+        "actual": breach.actual.as_ref().map(row),
+        "message": breach.message,
+        "level": breach.level.map(crate::judge::Level::name),
+    })
 }
 
 fn row(row: &Row) -> Json {

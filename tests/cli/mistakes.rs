@@ -460,6 +460,15 @@ pub(crate) const MISTAKES: &[Mistake] = &[
         exit: 125,
     },
     Mistake {
+        name: "reports into a file",
+        make: |f| _ = f.write("taken", ""),
+        arguments: &["check", "job.toml", "--report", "taken"],
+        code: "output",
+        place: "taken/cli-reports-into-a-file",
+        hint: "help: name another folder",
+        exit: 4,
+    },
+    Mistake {
         name: "unknown plant",
         make: |_| {},
         arguments: &["check", "job.toml", "--plant", "roses"],

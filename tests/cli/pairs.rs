@@ -1,0 +1,105 @@
+//! Jobs in two regions, as a user meets them: what `check` says of their pairs, and `replay` of the file of one.
+//!
+//! A part of `tests/cli.rs`. Schedules of these jobs have no faults, so that what is said is said of the pairs.
+
+use serde_json::Value;
+
+use super::{Fixture, Said, narrow};
+
+/// A job in two regions, with so many pairs.
+fn fixture(name: &str, pairs: u64) -> Fixture {
+    let fixture = Fixture::new(name);
+    let regions =
+        format!("cases = 40\nfaults = []\n\n[regions]\nnames = [\"east\", \"west\"]\ncases = {pairs}\n");
+    fixture.replace("job.toml", "cases = 40\n", &regions);
+    fixture
+}
+
+fn json(said: &Said) -> Value {
+    serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {}{}", said.out, said.err))
+}
+
+#[test]
+fn pairs_that_reached_too_little_are_undecided() {
+    let one = fixture("pairs-undecided", 1);
+    let said = one.run(&["check", "job.toml", "--seed", "1"]);
+    assert_eq!(said.exit, 2, "{}{}", said.out, said.err);
+    assert!(said.out.contains("40 schedules held, none broke."), "{}", said.out);
+    assert!(said.out.contains("  regions    1 pair held"), "{}", said.out);
+    assert!(said.out.contains("\n  undecided  never "), "{}", said.out);
+    narrow(&said);
+    let value = json(&one.run(&["check", "job.toml", "--seed", "1", "--format", "json"]));
+    assert_eq!((&value["verdict"], &value["never_reached"]), (&"undecided".into(), &Value::Array(vec![])));
+    assert!(value["pairs"]["never_reached"].as_array().is_some_and(|never| !never.is_empty()), "{value}");
+
+    let many = fixture("pairs-held", 120);
+    let said = many.run(&["check", "job.toml", "--seed", "1", "--format", "json"]);
+    let value = json(&said);
+    assert_eq!((said.exit, &value["verdict"]), (0, &"held".into()), "{value}");
+    assert_eq!(value["pairs"]["never_reached"], Value::Array(vec![]));
+    assert_eq!(value["pairs"]["cut_short"], Value::Bool(false));
+}
+
+#[test]
+fn pairs_that_time_cut_short_say_so() {
+    let fixture = fixture("pairs-cut-short", 120);
+    let said = fixture.run(&["check", "job.toml", "--time", "1 tick"]);
+    assert_eq!(said.exit, 2, "{}{}", said.out, said.err);
+    let words = said.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("0 schedules held, none broke; the budget of time ended"), "{}", said.out);
+    assert!(words.contains("0 pairs upgraded in turn; the budget of time ended the search"), "{}", said.out);
+    narrow(&said);
+    let value = json(&fixture.run(&["check", "job.toml", "--time", "1 tick", "--format", "json"]));
+    assert_eq!((&value["cut_short"], &value["pairs"]["cut_short"]), (&true.into(), &true.into()));
+}
+
+#[test]
+fn the_file_of_a_pair_is_replayed_for_machines_and_with_its_recoveries() {
+    let fixture = Fixture::new("pair-file");
+    let name = "region-failover-dedupes";
+    let file = format!("{}/tests/cases/regions/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+    let said = fixture.run(&["replay", &file]);
+    assert_eq!((said.exit, said.out.lines().count()), (0, 1), "{}{}", said.out, said.err);
+    let value = json(&fixture.run(&["replay", &file, "--format", "json"]));
+    assert_eq!((&value["verdict"], value.get("regions")), (&"held".into(), None));
+    let value = json(&fixture.run(&["replay", &file, "--format", "json", "--recoveries"]));
+    let regions = value["regions"].as_array().unwrap();
+    let names: Vec<&str> = regions.iter().filter_map(|region| region["region"].as_str()).collect();
+    assert_eq!(names, ["east", "west"]);
+    assert!(regions[0]["recoveries"].as_array().is_some_and(|all| !all.is_empty()), "{value}");
+    let said = fixture.run(&["replay", &file, "--recoveries"]);
+    assert!(said.out.contains("\nregion east\n\n  1  "), "{}", said.out);
+    assert!(said.out.contains("\nregion west\n\n"), "{}", said.out);
+    narrow(&said);
+}
+
+/// The bug shows only where something is opened again, and schedules without faults open nothing.
+#[test]
+#[cfg(feature = "plant")]
+fn a_planted_bug_that_breaks_a_pair_is_written_down_and_replayed() {
+    let fixture = fixture("pair-planted", 120);
+    let check = ["check", "job.toml", "--plant", "tumbling-window-lost", "--report", "of two"];
+    let said = fixture.run(&check);
+    assert_eq!(said.exit, 1, "{}{}", said.out, said.err);
+    narrow(&said);
+    let value = json(&fixture.run(&[&check[..], &["--format", "json"]].concat()));
+    let pairs = &value["pairs"];
+    assert_eq!((&value["verdict"], &pairs["broken"]), (&"broken".into(), &true.into()));
+    assert!(pairs["breach"]["title"].is_string() && pairs["pair"].is_u64(), "{pairs}");
+    let file = pairs["case_file"].as_str().unwrap();
+    let line = said.out.lines().find_map(|line| line.strip_prefix("  replay    ")).unwrap();
+    assert_eq!(pairs["replay"], line);
+    assert!(line.contains(&format!("replay '{file}' --plant tumbling-window-lost")), "{line}");
+    let replay = fixture.run(&["replay", file, "--plant", "tumbling-window-lost", "--format", "json"]);
+    let again = json(&replay);
+    assert_eq!((replay.exit, &again["verdict"]), (1, &"broken".into()));
+    assert_eq!(again["breach"], pairs["breach"]);
+    assert_eq!(fixture.run(&["replay", file]).exit, 0, "without the bug it is fixed");
+    // Where it cannot be written, it is told all the same.
+    std::fs::remove_dir_all(fixture.folder.join("of two")).unwrap();
+    fixture.write("target", "");
+    let said = fixture.run(&check[..4]);
+    assert_eq!(said.exit, 1, "{}{}", said.out, said.err);
+    assert!(said.out.contains("\nbroken  ") && !said.out.contains("  replay  "), "{}", said.out);
+    assert!(said.err.contains("error[output]: the report cannot be written"), "{}", said.err);
+}
