@@ -116,6 +116,23 @@ fn exit_codes_and_counts_say_what_passed_what_failed_and_what_was_not_read() {
     assert!(err.contains("error[test-syntax]") && err.contains("./broken.json:1:"), "{err}");
 }
 
+/// Named or found, what cannot be read does not keep the rest from running.
+#[test]
+fn what_could_be_read_runs_beside_a_path_that_could_not() {
+    let folder = Folder::new("half", &[("good.json", &good()), ("bad.json", &bad()), ("empty/a.txt", "")]);
+    for (path, code) in [("nosuch.json", "test-unreadable"), ("empty", "test-needed")] {
+        for paths in [[path, "good.json"], ["good.json", path]] {
+            let (exit, out, err) = folder.run(&paths);
+            assert!(exit == 4 && out.contains("1 test passed, 1 file could not be read"), "{paths:?}: {out}");
+            assert!(err.contains(&format!("error[{code}]")), "{paths:?}: {err}");
+        }
+    }
+    let (exit, out, _) = folder.run(&["bad.json", "nosuch.json"]);
+    assert!(exit == 4 && out.contains("1 of 1 test failed, 1 file could not be read"), "{out}");
+    let (exit, out, err) = folder.run(&["nosuch.json", "empty"]);
+    assert_eq!((exit, out.as_str()), (4, ""), "{err}");
+}
+
 #[test]
 fn junit_has_a_line_for_each_test_and_the_command_that_runs_it_again() {
     let folder =

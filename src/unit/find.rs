@@ -37,18 +37,23 @@ enum Sort {
     Data,
 }
 
-/// All tests of files and folders, in the order given, in a folder by name.
+/// All tests of files and folders, in the order given, in a folder by name. A path that does not exist, is no test, or
+/// holds none is one of the problems, so long as others gave something.
 ///
 /// # Errors
-/// A path that does not exist, is no test, or holds none.
+/// The first path, where none gave anything.
 pub fn find(paths: &[PathBuf]) -> Result<Found, Problem> {
     let mut found = Found::default();
+    let mut refused = 0;
     for path in paths {
-        if path.is_dir() {
-            folder(path, &mut found)?;
-        } else {
-            file(path, &mut found)?;
+        let looked = if path.is_dir() { folder(path, &mut found) } else { file(path, &mut found) };
+        if let Err(problem) = looked {
+            found.problems.push(problem);
+            refused += 1;
         }
+    }
+    if refused > 0 && found.tests.is_empty() && found.problems.len() == refused {
+        return Err(found.problems.swap_remove(0));
     }
     Ok(found)
 }
