@@ -27,7 +27,8 @@ use super::{Exit, screen, threads};
 pub(super) struct Arguments {
     /// A job.toml, or an .asaql query with a file for each of its inputs
     job: PathBuf,
-    /// A stream of a query alone, and a file of its events: JSON, CSV or Parquet, by its ending
+    /// A stream of a query alone, and a file of its events by its ending: JSON, CSV, or Parquet (needs the
+    /// feature `parquet`)
     #[arg(long, value_name = "NAME=FILE", value_parser = parse_file)]
     input: Vec<Named<PathBuf>>,
     /// Reference data of a query alone, and its file
