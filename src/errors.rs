@@ -249,6 +249,9 @@ fn at_least_one(text: &str, range: Range<usize>) -> Range<usize> {
 fn query_help(code: &str) -> Option<String> {
     let remedy = match code {
         codes::LIMIT_WINDOW => "use a window of day, 7 at most, or add up daily windows in a second step",
+        codes::SYNTAX => {
+            "a query needs at least a SELECT … FROM …; steps stand in front of it: WITH name AS (SELECT … FROM …)"
+        }
         codes::LIMIT_DATEDIFF | codes::LIMIT_DURATION => "day, 7 is the longest the service looks back",
         _ => codes::ALL.iter().find(|(known, _)| *known == code)?.1,
     };

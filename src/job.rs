@@ -1,7 +1,7 @@
 //! A job as a user writes it down: `job.toml`, its query, its inputs; or a bare `.asaql` query.
 //!
-//! Reads files and says precisely what is wrong with them; runs nothing. `page` is job.toml as text, [`read`]
-//! the formats of events, [`log`] the source log made of them, `reference` the data that is joined, [`bare`] a
+//! Reads files and says precisely what is wrong with them; runs nothing. `page` is job.toml as text, `limits` its
+//! bounds, [`read`] the formats of events, [`log`] the source log made of them, `reference` the data that is joined, [`bare`] a
 //! query without a job. Invariant: a [`Job`] is complete and within its limits, so nothing after it has to ask
 //! again; two readings of the same files are equal.
 
@@ -22,6 +22,7 @@ use crate::generate::regions::VaryRegions;
 use crate::language;
 
 pub mod bare;
+mod limits;
 pub mod log;
 mod own_time;
 mod page;

@@ -157,14 +157,15 @@ impl Span {
     }
 
     /// Reads `[-][d.]hh:mm:ss[.fffffff]`, the form of the platform's settings, or a number with a unit
-    /// such as `90 s`, `5 min`, `6h`, `2 days`, `1 tick`. `None` if it is neither.
+    /// such as `90 s`, `5 min`, `6h`, `2 days`, `1 tick`, or several, as they are shown: `1 h 50 min`, `0.001 s`.
+    /// `None` if it is neither.
     pub fn parse(text: &str) -> Option<Span> {
         let text = text.trim();
         let (negative, body) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, text),
         };
-        let ticks = if body.contains(':') { parse_clock(body)? } else { parse_quantity(body)? };
+        let ticks = if body.contains(':') { parse_clock(body)? } else { parse_quantities(body)? };
         Some(Span(if negative { -ticks } else { ticks }))
     }
 }
@@ -195,10 +196,25 @@ fn parse_clock(text: &str) -> Option<i64> {
     whole.checked_mul(60)?.checked_add(seconds)?.checked_mul(SECOND)?.checked_add(fraction)
 }
 
-fn parse_quantity(text: &str) -> Option<i64> {
-    let split = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(split);
-    let ticks = match unit.trim() {
+/// One number with a unit, or several, the larger units first: `90 s`, `1.5 s`, `1 h 50 min`.
+fn parse_quantities(text: &str) -> Option<i64> {
+    let (mut sum, mut unit_before, mut rest) = (0_i64, i64::MAX, text);
+    loop {
+        let (number, behind) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit() && c != '.')?);
+        let behind = behind.trim_start();
+        let end = behind.find(|c: char| !c.is_alphabetic()).unwrap_or(behind.len());
+        let unit = unit_of(&behind[..end]).filter(|unit| *unit < unit_before)?;
+        sum = sum.checked_add(parse_quantity(number, unit)?)?;
+        (unit_before, rest) = (unit, behind[end..].trim_start());
+        if rest.is_empty() {
+            return Some(sum);
+        }
+    }
+}
+
+/// The ticks of a unit.
+fn unit_of(name: &str) -> Option<i64> {
+    Some(match name {
         "tick" | "ticks" => 1,
         "us" | "µs" => 10,
         "ms" => 10_000,
@@ -207,15 +223,22 @@ fn parse_quantity(text: &str) -> Option<i64> {
         "h" | "hour" | "hours" => 3_600 * SECOND,
         "d" | "day" | "days" => 86_400 * SECOND,
         _ => return None,
-    };
-    digits(number)?.checked_mul(ticks)
+    })
+}
+
+/// So many of a unit, in ticks: a whole number of them.
+fn parse_quantity(number: &str, unit: i64) -> Option<i64> {
+    let Some((whole, fraction)) = number.split_once('.') else { return digits(number)?.checked_mul(unit) };
+    let parts = 10_i64.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let fraction = digits(fraction)?.checked_mul(unit).filter(|ticks| ticks % parts == 0)? / parts;
+    digits(whole)?.checked_mul(unit)?.checked_add(fraction)
 }
 
 fn digits(text: &str) -> Option<i64> {
     (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
-/// Human form with at most two units, exact when two suffice: `6 h`, `30 h 40 min`, `1.5 s`, `3 ticks`.
+/// Human form, exact, which [`Span::parse`] reads back: `6 h`, `30 h 40 min`, `1.5 s`, `3 ticks`.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (sign, ticks) =
@@ -430,6 +453,23 @@ mod tests {
         }
         assert_eq!(Span::parse("90 s"), Span::parse("00:01:30"));
         assert_eq!(Span::minutes(30 * 60 + 40).to_string(), "30 h 40 min");
+        let day = 86_400 * SECOND;
+        for ticks in
+            [0, 1, 9_999, 10_000, 10_001, SECOND - 1, SECOND, 59 * SECOND + 5, 60 * SECOND, 6_600 * SECOND]
+        {
+            for more in [0, 1, 9_999, 123_456_789, day, 2 * day, 3 * day + 7_200 * SECOND, 4_000 * day] {
+                let span = Span(ticks + more);
+                assert_eq!(Span::parse(&span.to_string()), Some(span), "what is shown can be typed back");
+                assert_eq!(Span::parse(&Span(-span.0).to_string()), Some(Span(-span.0)));
+            }
+        }
+        assert_eq!(Span::parse("1h 50min"), Some(Span::minutes(110)));
+        assert_eq!(Span::parse("1.5 d"), Some(Span::hours(36)));
+        for bad in
+            ["1 min 1 h", "1 s 1 s", "1.5 tick", "1..5 s", ". s", "1. s", "1 h 5", "0.12345678901234567890 s"]
+        {
+            assert_eq!(Span::parse(bad), None, "{bad}");
+        }
         for bad in ["", "5", "1:2", "00:61:00", "5 parsecs", "99999999999999999999 s"] {
             assert_eq!(Span::parse(bad), None, "{bad}");
         }

@@ -8,15 +8,16 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use rewindow_query::functions::Script;
-use rewindow_query::{Level, Ordering, Span};
+use rewindow_query::{Level, Ordering};
 use rewindow_world::case::Deployment;
 use rewindow_world::language::Datediff;
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
+use super::limits::{input_flaw, settings};
 use super::reference::ReferenceFile;
 use super::vary::{RegionsFile, VaryFile};
-use super::{InputFile, TEXT_MAX, log, read_text};
+use super::{InputFile, TEXT_MAX, read_text};
 use crate::errors::Problem;
 
 /// The file as it is written.
@@ -28,7 +29,7 @@ pub(super) struct JobFile {
     pub(super) inputs: Vec<InputFile>,
     #[serde(default)]
     pub(super) references: Vec<ReferenceFile>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "level")]
     pub(super) compatibility: Level,
     #[serde(default)]
     pub(super) datediff: Datediff,
@@ -40,6 +41,15 @@ pub(super) struct JobFile {
     pub(super) regions: Option<RegionsFile>,
     #[serde(default, rename = "subject")]
     _subject: SubjectFile,
+}
+
+/// A compatibility level; one that is none is told which there are.
+fn level<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Level, D::Error> {
+    let value = toml::Value::deserialize(deserializer)?;
+    value.as_str().and_then(Level::parse).ok_or_else(|| {
+        let names = Level::ALL.map(|level| format!("\"{}\"", level.name())).join(", ");
+        serde::de::Error::custom(format!("{value} is no compatibility level: it is one of {names}"))
+    })
 }
 
 /// The `[functions]` table: JavaScript files, by the name under which the query calls them.
@@ -121,7 +131,7 @@ impl Page<'_> {
 
     /// Limits that the types do not say.
     fn check(&self, file: &JobFile, document: &DeTable<'_>) -> Result<(), Problem> {
-        let settings = settings(file).into_iter().flatten();
+        let settings = settings(file).into_iter();
         let inputs = file.inputs.iter().enumerate().filter_map(|(index, input)| {
             let flaw = input_flaw(input, &file.inputs[..index])?;
             Some(flaw.under("inputs", index))
@@ -164,75 +174,6 @@ impl Flaw {
         self.path.splice(0..0, [list.to_owned(), index.to_string()]);
         self
     }
-}
-
-/// What is wrong with ordering, deployment and what varies.
-fn settings(file: &JobFile) -> [Option<Flaw>; 6] {
-    let Ordering { late, out_of_order, .. } = file.ordering;
-    let d = &file.deployment;
-    let within = |span: Span| span >= Span::ZERO && span <= Span::LATE_MAX;
-    let positive = [
-        ("nodes", d.nodes > 0),
-        ("batch", d.batch > 0),
-        ("rate", d.rate > 0),
-        ("checkpoint_interval", d.checkpoint_interval > Span::ZERO),
-        ("poll_interval", d.poll_interval > Span::ZERO),
-        ("heartbeat", d.heartbeat > Span::ZERO),
-        ("retention", d.retention.is_none_or(|r| r > Span::ZERO)),
-        ("retention_size", d.retention_size.is_none_or(|bytes| bytes > 0)),
-    ];
-    let idle = positive.iter().find(|(_, holds)| !holds).map(|(key, _)| key);
-    [
-        (!within(late)).then(|| {
-            let message = format!("late is {late}; it can be up to 20 days (rule 3.5)");
-            Flaw::new(&["ordering", "late"], message, "late = \"5 s\" is the service's default")
-        }),
-        (!within(out_of_order)).then(|| {
-            let message = format!("out_of_order is {out_of_order}; it can be up to 20 days");
-            let help = "out_of_order = \"0 s\" is the service's default";
-            Flaw::new(&["ordering", "out_of_order"], message, help)
-        }),
-        idle.map(|key| {
-            Flaw::new(&["deployment", key], format!("{key} must be more than nothing"), "see examples/")
-        }),
-        (file.vary.cases == 0)
-            .then(|| Flaw::new(&["vary", "cases"], "cases must be more than none", "cases = 2000")),
-        file.regions.as_ref().is_some_and(|regions| regions.cases == 0).then(|| {
-            let help = "cases = 200; without [regions] the job is in one region";
-            Flaw::new(&["regions", "cases"], "cases must be more than none", help)
-        }),
-        file.inputs
-            .is_empty()
-            .then(|| Flaw::new(&["inputs"], "a job has at least one input", "add an [[inputs]] table")),
-    ]
-}
-
-/// What is wrong with an input, behind those.
-fn input_flaw(input: &InputFile, before: &[InputFile]) -> Option<Flaw> {
-    if before.iter().any(|i| i.name.eq_ignore_ascii_case(&input.name)) {
-        return Some(Flaw::new(&["name"], format!("two inputs are named `{}`", input.name), "names differ"));
-    }
-    if input.paths.is_empty() {
-        return Some(Flaw::new(&["paths"], "an input has at least one file", "paths = [\"a.jsonl\"]"));
-    }
-    if let Some(delimiter) = &input.delimiter
-        && let Some(flaw) = delimiter_flaw(delimiter)
-    {
-        return Some(flaw);
-    }
-    if !(1..=log::PARTITIONS_MAX).contains(&input.partitions) {
-        let message = format!("an input has 1 to {} partitions", log::PARTITIONS_MAX);
-        return Some(Flaw::new(&["partitions"], message, "partitions = 1 needs no partition_by"));
-    }
-    if input.partition_by.as_ref().is_some_and(String::is_empty) {
-        let help =
-            "partition_by = \"column\" spreads by that column's value; leave it out with one partition";
-        return Some(Flaw::new(&["partition_by"], "partition_by names no column", help));
-    }
-    (input.partitions > 1 && input.partition_by.is_none()).then(|| {
-        let message = "with several partitions something must decide which one an event goes to";
-        Flaw::new(&["partitions"], message, "partition_by = \"column\" spreads by that column's value")
-    })
 }
 
 /// What is wrong with a delimiter of CSV.

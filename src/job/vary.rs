@@ -47,11 +47,11 @@ impl VaryFile {
 #[serde(deny_unknown_fields)]
 pub(super) struct RegionsFile {
     /// Of the primary and the other.
-    names: [String; 2],
+    pub(super) names: [String; 2],
     /// Longest from sending until the log has an event, of each.
-    delays: Option<[Span; 2]>,
-    soak: Option<Span>,
-    lag: Option<Span>,
+    pub(super) delays: Option<[Span; 2]>,
+    pub(super) soak: Option<Span>,
+    pub(super) lag: Option<Span>,
     /// How many pairs.
     pub(super) cases: u64,
 }

@@ -2,7 +2,7 @@
 //!
 //! A table for `tests/cli.rs`, which makes each in a fixture of its own. Invariant: every entry breaks one thing.
 
-use super::Fixture;
+use super::{Fixture, JOB};
 
 /// A mistake, and what has to be said about it.
 pub(crate) struct Mistake {
@@ -169,6 +169,92 @@ pub(crate) const MISTAKES: &[Mistake] = &[
         code: "job-value",
         place: "job.toml:15:9",
         hint: "help:",
+        exit: 4,
+    },
+    Mistake {
+        name: "too many nodes",
+        make: |f| _ = f.replace("job.toml", "nodes = 1", "nodes = 100000"),
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:15:9",
+        hint: "nodes is 100000; 256 is the most",
+        exit: 4,
+    },
+    Mistake {
+        name: "too many keyed tasks",
+        make: |f| _ = f.replace("job.toml", "nodes = 1", "nodes = 1\nkeyed = 257"),
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:16:9",
+        hint: "keyed is 257; 256 is the most",
+        exit: 4,
+    },
+    Mistake {
+        name: "a rate beyond all",
+        make: |f| _ = f.replace("job.toml", "rate = 100", "rate = 2000000000000"),
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:19:8",
+        hint: "1000000000000 is the most",
+        exit: 4,
+    },
+    Mistake {
+        name: "links slower than ten years",
+        make: |f| _ = f.replace("job.toml", "rate = 100", "rate = 100\nlink_delay = \"4000 d\""),
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:20:14",
+        hint: "link_delay is 4000 d; it can be up to 3660 d",
+        exit: 4,
+    },
+    Mistake {
+        name: "links faster than nothing",
+        make: |f| _ = f.replace("job.toml", "rate = 100", "rate = 100\nlink_delay = \"-1 s\""),
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:20:14",
+        hint: "link_delay is -1 s",
+        exit: 4,
+    },
+    Mistake {
+        name: "two regions of one name",
+        make: |f| {
+            _ = f.write("job.toml", &(JOB.to_owned() + "[regions]\nnames = [\"a\", \"a\"]\ncases = 1\n"))
+        },
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:25:9",
+        hint: "each has a name, and no other has it",
+        exit: 4,
+    },
+    Mistake {
+        name: "a delay of days",
+        make: |f| {
+            let regions = "[regions]\nnames = [\"a\", \"b\"]\ncases = 1\ndelays = [\"1 s\", \"25 h\"]\n";
+            f.write("job.toml", &(JOB.to_owned() + regions));
+        },
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:27:18",
+        hint: "delays is 25 h; it can be up to 24 h",
+        exit: 4,
+    },
+    Mistake {
+        name: "no compatibility level",
+        make: |f| _ = f.write("job.toml", &("compatibility = 3\n".to_owned() + JOB)),
+        arguments: RUN,
+        code: "job-value",
+        place: "job.toml:1:17",
+        hint: "it is one of \"1.0\", \"1.1\", \"1.2\"",
+        exit: 4,
+    },
+    Mistake {
+        name: "an empty query",
+        make: |f| _ = f.write("job.asaql", ""),
+        arguments: RUN,
+        code: "syntax",
+        place: "job.asaql:1",
+        hint: "help: a query needs at least a SELECT … FROM …",
         exit: 4,
     },
     Mistake {

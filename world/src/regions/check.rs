@@ -10,7 +10,7 @@ use crate::check::{FAULTS_MAX, SPAN_MAX, within};
 use crate::error::CaseError;
 
 /// Longest delay of a region.
-const DELAY_MAX: Span = Span::hours(24);
+pub const DELAY_MAX: Span = Span::hours(24);
 /// Most version changes of a region: the new one comes, and is taken back.
 const UPGRADES_MAX: usize = 2;
 

@@ -34,7 +34,7 @@ use crate::run::{RunOptions, try_run};
 use crate::subject::Subject;
 
 pub use crate::faulty::Faulty;
-pub use check::check_sink;
+pub use check::{DELAY_MAX, check_sink};
 pub use consumer::{Consumed, Held, Switch, Why};
 pub use plant::RegionPlant;
 pub use service::{Alarm, Decision, Signal, whole};
