@@ -3,7 +3,7 @@
 //! Schedule `i` is made from (seed, i) alone, results are taken in the order of `i`, and the first breach is
 //! that with the smallest `i`: what a campaign says depends neither on the number of threads nor on their
 //! timing. Only a budget of time decides, where one is given, how far it gets. Knows nothing of screens.
-//! Invariant: the summary covers exactly the schedules `0..held`, and what broke is schedule `held`.
+//! Invariant: the summary covers exactly the first `held` schedules of the shard, and what broke is the next one.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -18,6 +18,7 @@ use crate::choices::Seeded;
 use crate::generate::{self, Trouble, Vary};
 use crate::judge::{Breach, Level, Truth, Verdict};
 use crate::pool;
+use crate::shard::Shard;
 use crate::trial::{self, Maker};
 
 /// Of the cases that held, one in so many is run again where a sample is asked for.
@@ -37,6 +38,8 @@ pub struct Campaign<'a> {
     pub seed: u64,
     /// How many schedules.
     pub cases: u64,
+    /// Which of them.
+    pub shard: Shard,
     /// How many threads.
     pub threads: usize,
     /// Which cases that held are run again.
@@ -155,8 +158,8 @@ impl Campaign<'_> {
     /// Runs it. `stop` is asked before each further schedule is counted; `progress` sees every step.
     pub fn run(&self, stop: &dyn Fn() -> bool, progress: &mut dyn FnMut(&Summary)) -> Outcome {
         let mut outcome = Outcome { summary: Summary::default(), broken: None, cut_short: false };
-        let job = |number| self.trial(number);
-        pool::for_each_in_order(self.cases, self.threads, job, |number, trial| {
+        let job = |place| self.trial(self.shard.case(place));
+        pool::for_each_in_order(self.shard.count(self.cases), self.threads, job, |place, trial| {
             if stop() {
                 outcome.cut_short = true;
                 return ControlFlow::Break(());
@@ -164,6 +167,7 @@ impl Campaign<'_> {
             match (trial.verdict.breach(), &trial.case) {
                 (Some(breach), Some(case)) => {
                     let (case, breach) = ((**case).clone(), breach.clone());
+                    let number = self.shard.case(place);
                     outcome.broken = Some(Box::new(Broken { number, case, breach }));
                     return ControlFlow::Break(());
                 }
@@ -383,6 +387,10 @@ mod tests {
     }
 
     fn outcome(wrong: Wrong, cases: u64, threads: usize) -> Outcome {
+        shard_outcome(wrong, cases, threads, Shard::WHOLE)
+    }
+
+    fn shard_outcome(wrong: Wrong, cases: u64, threads: usize, shard: Shard) -> Outcome {
         let base = Case { faults: Vec::new(), ..case(40) };
         let truth = Truth::of(&base).unwrap();
         let vary = kills(&truth, &base);
@@ -393,6 +401,7 @@ mod tests {
             subject: &move |plan, case| Box::new(Toy::new(plan, case, wrong)),
             seed: 5,
             cases,
+            shard,
             threads,
             determinism: Determinism::Sample,
         };
@@ -405,6 +414,26 @@ mod tests {
         assert_eq!((one.summary.held, one.summary.rerun, &one.broken), (60, 1, &None));
         assert!(one.summary.cells.values().any(|cell| cell.alone > 0), "{one:?}");
         assert_eq!(outcome(Wrong::Never, 60, 4), one);
+    }
+
+    #[test]
+    fn shards_together_say_what_the_whole_says() {
+        let whole = outcome(Wrong::Never, 61, 2).summary;
+        let shards = ["1/3", "2/3", "3/3"].map(|text| Shard::parse(text).unwrap());
+        let parts = shards.map(|shard| shard_outcome(Wrong::Never, 61, 2, shard).summary);
+        assert_eq!(parts.each_ref().map(|part| part.held), [21, 20, 20]);
+        let sum = |of: fn(&Summary) -> u64| parts.iter().map(of).sum::<u64>();
+        assert_eq!((sum(|s| s.held), sum(|s| s.rerun)), (whole.held, whole.rerun));
+        assert_eq!((sum(|s| s.rows_matched), sum(|s| s.copies)), (whole.rows_matched, whole.copies));
+        let mut reached = BTreeMap::new();
+        for (state, count) in parts.iter().flat_map(|part| &part.reached) {
+            *reached.entry(*state).or_default() += count;
+        }
+        assert_eq!(reached, whole.reached);
+        // The first breach is in one of them, under its number in the whole.
+        let first = outcome(Wrong::Forgets, 60, 2).broken.expect("a subject that forgets is found out");
+        let found = shards.map(|shard| shard_outcome(Wrong::Forgets, 60, 2, shard).broken);
+        assert!(found.contains(&Some(first)), "{found:?}");
     }
 
     #[test]
@@ -430,6 +459,7 @@ mod tests {
             subject: &|plan, case| Box::new(Toy::new(plan, case, Wrong::Never)),
             seed: 5,
             cases: 60,
+            shard: Shard::WHOLE,
             threads: 2,
             determinism: Determinism::Off,
         };
@@ -450,6 +480,7 @@ mod tests {
             subject: &|plan, case| Box::new(EngineSubject::of_case(plan, case)),
             seed: 5,
             cases: 400,
+            shard: Shard::WHOLE,
             threads: 2,
             determinism: Determinism::Off,
         };

@@ -1,8 +1,8 @@
 //! A job as a user writes it down: `job.toml`, its query, its inputs; or a bare `.asaql` query.
 //!
 //! Reads files and says precisely what is wrong with them; runs nothing. `page` is job.toml as text, `limits` its
-//! bounds, [`read`] the formats of events, [`log`] the source log made of them, `reference` the data that is joined, [`bare`] a
-//! query without a job. Invariant: a [`Job`] is complete and within its limits, so nothing after it has to ask
+//! bounds, [`read`] the formats of events, [`log`] the source log made of them, `reference` the data that is joined,
+//! [`bare`] a query without a job. Invariant: a [`Job`] is complete and within its limits, so nothing after it has to ask
 //! again; two readings of the same files are equal.
 
 use std::io::Read;

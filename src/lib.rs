@@ -22,6 +22,7 @@ pub mod pool;
 pub mod regions;
 pub mod report;
 pub mod runtime;
+pub mod shard;
 pub mod shrink;
 pub mod simulate;
 pub mod text;

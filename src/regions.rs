@@ -20,6 +20,7 @@ use crate::generate::regions::{VaryRegions, pair};
 use crate::judge::regions::{PairHeld, judge_pair};
 use crate::judge::{Breach, Level, Truth};
 use crate::pool;
+use crate::shard::Shard;
 use crate::trial::Maker;
 
 pub use crate::shrink::regions::shrink_pair;
@@ -86,6 +87,8 @@ pub struct Pairs<'a> {
     pub seed: u64,
     /// How many.
     pub cases: u64,
+    /// Which of them.
+    pub shard: Shard,
     /// How many threads.
     pub threads: usize,
 }
@@ -132,14 +135,14 @@ impl Pairs<'_> {
     pub fn run(&self, stop: &dyn Fn() -> bool) -> Result<PairsOutcome, Unplayable> {
         let mut outcome = PairsOutcome::default();
         let mut failed = None;
-        let job = |number| {
-            let case = self.case(number);
+        let job = |place| {
+            let case = self.case(self.shard.case(place));
             let (played, verdict) = trial_of_plan(self.plan, &case, self.subject, self.plant)?;
             let reached = reached(&played, verdict.as_ref().ok());
             let struck = struck(&case, &played);
             Ok((verdict.map_err(|breach| (case, breach)), reached, struck))
         };
-        pool::for_each_in_order(self.cases, self.threads, job, |number, result| {
+        pool::for_each_in_order(self.shard.count(self.cases), self.threads, job, |place, result| {
             if stop() {
                 outcome.cut_short = true;
                 return ControlFlow::Break(());
@@ -153,6 +156,7 @@ impl Pairs<'_> {
                     return ControlFlow::Continue(());
                 }
                 Ok((Err((case, breach)), ..)) => {
+                    let number = self.shard.case(place);
                     outcome.broken = Some(Box::new(BrokenPair { number, case, breach: *breach }));
                 }
                 Err(error) => failed = Some(error),

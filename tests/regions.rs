@@ -92,6 +92,7 @@ fn check_tells_what_struck_the_pairs_of_an_example() {
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&said.stderr)));
     let pairs = &value["pairs"];
     assert_eq!((&pairs["held"], &pairs["broken"]), (&200.into(), &false.into()));
+    assert_eq!(pairs["never_reached"], serde_json::json!([]), "what check requires of pairs is reached");
     let cells = pairs["cells"].as_array().unwrap();
     for strike in STRIKES {
         let cell = cells.iter().find(|cell| cell["fault"] == strike);

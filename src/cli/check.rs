@@ -11,6 +11,7 @@ use rewindow::errors::Problem;
 use rewindow::job::Job;
 use rewindow::judge::Truth;
 use rewindow::report::{Finding, Origin, Shrinking, first_difference};
+use rewindow::shard::Shard;
 use rewindow::text::{WIDTH, count, number, wrap};
 use rewindow::trial::{self, Maker};
 use rewindow_world::journal::Journal;
@@ -30,6 +31,10 @@ pub(super) struct Arguments {
     /// How many schedules [default: as the job says; or REWINDOW_CASES]
     #[arg(long, value_parser = budget::parse_cases)]
     cases: Option<u64>,
+    /// Only part I of N parts of the campaign: with the same seed and cases no schedule is in two parts, and together
+    /// they are the whole. A part is not undecided for a state that it never reached
+    #[arg(long, value_name = "I/N", value_parser = Shard::parse)]
+    shard: Option<Shard>,
     /// A number, `commit` or `random` [default: from name and version; or REWINDOW_SEED]
     #[arg(long, value_parser = budget::parse_seed)]
     seed: Option<Seed>,
@@ -87,6 +92,7 @@ pub(super) fn check(arguments: &Arguments) -> Result<Exit, Problem> {
         subject: &*make,
         seed: seed.number,
         cases: budget.cases.unwrap_or(job.cases),
+        shard: arguments.shard.unwrap_or(Shard::WHOLE),
         threads: budget.threads(),
         determinism: budget.determinism.unwrap_or(Determinism::Sample),
     };
@@ -118,7 +124,7 @@ pub(super) fn check(arguments: &Arguments) -> Result<Exit, Problem> {
 }
 
 fn judge_all(campaign: &Campaign<'_>, time: Option<Duration>, watch: Stopwatch) -> Outcome {
-    let bar = screen::progress_bar(campaign.cases);
+    let bar = screen::progress_bar(campaign.shard.count(campaign.cases));
     let stop = || time.is_some_and(|time| watch.elapsed() >= time);
     let outcome = campaign.run(&stop, &mut |summary| {
         bar.set_position(summary.held);
@@ -144,6 +150,7 @@ impl Found<'_> {
         let search = pairs::Search {
             job: self.job,
             seed: self.seed.number,
+            shard: self.campaign.shard,
             threads: self.campaign.threads,
             subject,
             truth: self.campaign.truth,
@@ -157,7 +164,8 @@ impl Found<'_> {
         let (vary, summary) = (self.campaign.vary, &outcome.summary);
         let never = summary.not_reached(vary);
         let (exit, verdict) = match pairs.map_or(Exit::Held, |pairs| pairs.exit) {
-            Exit::Held if never.is_empty() => (Exit::Held, "held"),
+            // A part of a campaign need not reach what the whole must.
+            Exit::Held if never.is_empty() || self.campaign.shard != Shard::WHOLE => (Exit::Held, "held"),
             Exit::Held | Exit::Undecided => (Exit::Undecided, "undecided"),
             broken => (broken, "broken"),
         };
@@ -183,13 +191,16 @@ impl Found<'_> {
             "rows": { "matched": summary.rows_matched, "copies": summary.copies },
             "reached": &summary.reached, "never_reached": never,
         });
+        if self.campaign.shard != Shard::WHOLE {
+            value["shard"] = json!(self.campaign.shard);
+        }
         if let Some(pairs) = pairs {
             value["pairs"] = pairs.value.clone();
         }
         let all = self.arguments.reached;
         super::print(&match self.arguments.format {
             Format::Json => super::json(&value)?,
-            Format::Text => screen::healthy(truth, vary, summary, outcome.cut_short, all),
+            Format::Text => screen::healthy(self.campaign, summary, outcome.cut_short, all),
         })?;
         match (self.arguments.format, pairs) {
             (Format::Text, Some(pairs)) => super::print(&pairs.said)?,

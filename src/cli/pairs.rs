@@ -12,6 +12,7 @@ use rewindow::judge::Truth;
 use rewindow::language::plan_of;
 use rewindow::regions::{BrokenPair, Pairs, PairsOutcome, Unplayable, shrink_pair, trial_pair};
 use rewindow::report::{breach_json, recoveries, recoveries_text, title};
+use rewindow::shard::Shard;
 use rewindow::text::{WIDTH, count, wrap};
 use rewindow::trial::Maker;
 use rewindow_world::regions::RegionsCase;
@@ -38,6 +39,7 @@ pub(super) struct Judged {
 pub(super) struct Search<'a> {
     pub(super) job: &'a Job,
     pub(super) seed: u64,
+    pub(super) shard: Shard,
     pub(super) threads: usize,
     pub(super) subject: &'a Maker<'a>,
     pub(super) truth: &'a Truth,
@@ -50,12 +52,22 @@ pub(super) struct Search<'a> {
 impl Search<'_> {
     /// Judges the pairs of a job; nothing for a job in one region.
     pub(super) fn judge(&self, stop: &dyn Fn() -> bool) -> Result<Option<Judged>, Problem> {
-        let Search { job, seed, threads, subject, truth, .. } = *self;
+        let Search { job, seed, shard, threads, subject, truth, .. } = *self;
         let Some((regions, cases)) = &job.regions else { return Ok(None) };
         let (base, plan) = (job.base(), Arc::new(job.query.plan.clone()));
         let (vary, cases) = (&job.vary, *cases);
-        let pairs =
-            Pairs { base: &base, plan: &plan, vary, regions, subject, plant: None, seed, cases, threads };
+        let pairs = Pairs {
+            base: &base,
+            plan: &plan,
+            vary,
+            regions,
+            subject,
+            plant: None,
+            seed,
+            cases,
+            shard,
+            threads,
+        };
         let outcome = pairs.run(stop).map_err(|error| match error {
             Unplayable::Case(error) => Problem::of_case(&error, &job.path),
             Unplayable::Query(error) => Problem::of_query(error, &job.query.path, &job.query.text),
@@ -63,8 +75,10 @@ impl Search<'_> {
         let mut value = value(truth, &outcome);
         Ok(Some(match &outcome.broken {
             None => {
-                let exit = if outcome.not_reached().is_empty() { Exit::Held } else { Exit::Undecided };
-                let said = screen::pairs_table(truth, &outcome.cells) + &held(&outcome);
+                // A part of a campaign need not reach what the whole must.
+                let decided = shard != Shard::WHOLE || outcome.not_reached().is_empty();
+                let exit = if decided { Exit::Held } else { Exit::Undecided };
+                let said = screen::pairs_table(truth, &outcome.cells) + &held(&outcome, shard);
                 Judged { said, exit, value, unwritten: None }
             }
             Some(broken) => {
@@ -164,7 +178,7 @@ pub(super) fn replay(text: &str, asked: &replay::Arguments, subject: &Maker<'_>)
     Ok(breach.map_or(Exit::Held, |breach| Exit::of(breach.kind)))
 }
 
-fn held(outcome: &PairsOutcome) -> String {
+fn held(outcome: &PairsOutcome, shard: Shard) -> String {
     let reached = |name: &str| outcome.reached.get(name).copied().unwrap_or(0);
     let line = format!(
         "  regions    {} held, {}: {} with a switch because a region was gone, {} because of a gap; {} stopped, \
@@ -180,10 +194,13 @@ fn held(outcome: &PairsOutcome) -> String {
     let mut said = wrap(&(line + cut), WIDTH, 13) + "\n";
     let never = outcome.not_reached();
     if !never.is_empty() {
-        let line = format!(
-            "  undecided  never {}: more pairs (cases of [regions]) or other events may reach what has to be seen",
-            never.join(", never ")
-        );
+        let (label, remedy) = match shard {
+            Shard::WHOLE => {
+                ("undecided", "more pairs (cases of [regions]) or other events may reach what has to be seen")
+            }
+            _ => ("not here", screen::OF_A_SHARD),
+        };
+        let line = format!("  {label:<10} never {}: {remedy}", never.join(", never "));
         said.push_str(&(wrap(&line, WIDTH, 13) + "\n"));
     }
     said

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rewindow::budget::ChosenSeed;
-use rewindow::campaign::{Cell, Kept, Summary, required};
+use rewindow::campaign::{Campaign, Cell, Kept, Summary, required};
 use rewindow::generate::Vary;
 use rewindow::job::{Job, Remark};
 use rewindow::judge::{Level, Truth};
 use rewindow::plan_page::{PlanPage, duration, exact, shown};
 use rewindow::regions::STRIKES;
+use rewindow::shard::Shard;
 use rewindow::text::{self, Align, WIDTH, count, number};
 use rewindow_query::Span;
 use rewindow_query::plan::Op;
@@ -90,9 +91,17 @@ pub(super) fn progress_text(summary: &Summary) -> String {
     format!("held {held}  reached {} of {}", summary.states_reached(), reached::ALL.len())
 }
 
+/// What a shard says of states that it did not reach.
+pub(super) const OF_A_SHARD: &str =
+    "a shard need not reach all that has to be seen; what no shard reached was never reached";
+
 /// The screen of a campaign in which nothing broke.
-pub(super) fn healthy(truth: &Truth, vary: &Vary, summary: &Summary, cut_short: bool, all: bool) -> String {
+pub(super) fn healthy(campaign: &Campaign<'_>, summary: &Summary, cut_short: bool, all: bool) -> String {
+    let Campaign { truth, vary, shard, .. } = *campaign;
     let mut screen = format!("\n{} held, none broke", count(summary.held, "schedule"));
+    if shard != Shard::WHOLE {
+        screen.push_str(&format!("; shard {shard} of {}", count(campaign.cases, "schedule")));
+    }
     screen.push_str(if cut_short { "; the budget of time ended the search.\n\n" } else { ".\n\n" });
     screen.push_str(&table(truth, vary, summary));
     let recoveries = summary.from_checkpoint + summary.replayed;
@@ -126,11 +135,13 @@ pub(super) fn healthy(truth: &Truth, vary: &Vary, summary: &Summary, cut_short: 
     ];
     let missing = summary.not_reached(vary);
     if !missing.is_empty() {
-        let words = format!(
-            "never {}: more schedules (--cases) or other events may reach what has to be seen",
-            missing.join(", never ")
-        );
-        lines.push(("undecided", words));
+        let (label, remedy) = match shard {
+            Shard::WHOLE => {
+                ("undecided", "more schedules (--cases) or other events may reach what has to be seen")
+            }
+            _ => ("not here", OF_A_SHARD),
+        };
+        lines.push((label, format!("never {}: {remedy}", missing.join(", never "))));
     }
     for (label, words) in lines {
         screen.push_str(&text::wrap(&format!("  {label:<10} {words}"), WIDTH, 13));

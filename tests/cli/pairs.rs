@@ -40,6 +40,37 @@ fn pairs_that_reached_too_little_are_undecided() {
     assert_eq!(value["pairs"]["cut_short"], Value::Bool(false));
 }
 
+/// A shard has its part of schedules and of pairs, and is not undecided for what it alone did not reach.
+#[test]
+fn shards_are_the_whole_campaign_in_parts() {
+    let fixture = fixture("shards", 3);
+    let check =
+        |more: &[&str]| fixture.run(&[&["check", "job.toml", "--seed", "1", "--cases", "41"], more].concat());
+    let whole = json(&check(&["--format", "json"]));
+    assert_eq!((&whole["verdict"], whole.get("shard")), (&"undecided".into(), None), "{whole}");
+    let mut sums = [0; 4];
+    let members = ["/schedules", "/rows/matched", "/pairs/held", "/pairs/rows"];
+    for shard in ["1/2", "2/2"] {
+        let said = check(&["--format", "json", "--shard", shard]);
+        let value = json(&said);
+        assert_eq!((said.exit, &value["verdict"]), (0, &"held".into()), "{value}");
+        assert_eq!(value["shard"]["of"], 2);
+        assert!(value["pairs"]["never_reached"].as_array().is_some_and(|never| !never.is_empty()), "{value}");
+        for (sum, member) in sums.iter_mut().zip(members) {
+            *sum += value.pointer(member).and_then(Value::as_u64).unwrap();
+        }
+    }
+    assert_eq!(sums.to_vec(), members.map(|member| whole.pointer(member).and_then(Value::as_u64).unwrap()));
+    let said = check(&["--shard", "2/2"]);
+    assert!(said.out.contains("20 schedules held, none broke; shard 2/2 of 41 schedules."), "{}", said.out);
+    assert!(said.out.contains("\n  not here   never ") && !said.out.contains("undecided"), "{}", said.out);
+    narrow(&said);
+    for bad in ["0/2", "3/2", "2", "1/0"] {
+        let said = check(&["--shard", bad]);
+        assert!(said.exit == 4 && said.err.contains("is no shard"), "{bad}: {}", said.err);
+    }
+}
+
 #[test]
 fn pairs_that_time_cut_short_say_so() {
     let fixture = fixture("pairs-cut-short", 120);
