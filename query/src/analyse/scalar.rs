@@ -10,7 +10,7 @@ use super::scope::{Clause, Scope, Typed};
 use super::types::{self, Ty};
 use crate::codes::{self, fail};
 use crate::error::QueryError;
-use crate::expr::{BinaryOp, CompareOp, Expr, Predicate};
+use crate::expr::{BinaryOp, CompareOp, Expr, Function, Predicate};
 use crate::parse::ast::{Ast, Kind};
 use crate::parse::shorten;
 use crate::value::{Type, Value};
@@ -202,10 +202,49 @@ impl Scope<'_> {
             types.push(then.ty);
             result.push((condition, then.expr));
         }
+        let place = &otherwise.place;
         let otherwise = self.value(otherwise, clause)?;
         types.push(otherwise.ty);
+        let mut results: Vec<&mut Expr> = result.iter_mut().map(|(_, then)| then).collect();
+        let mut otherwise = otherwise.expr;
+        results.push(&mut otherwise);
+        if let Some(highest) = types::highest(&types) {
+            for (expr, ty) in results.into_iter().zip(&mut types) {
+                self.raise(expr, ty, highest, place)?;
+            }
+        }
         let ty = types[0].filter(|ty| types.iter().all(|other| *other == Some(*ty)));
-        Ok(Typed { expr: Expr::Case(result, Box::new(otherwise.expr)), ty })
+        Ok(Typed { expr: Expr::Case(result, Box::new(otherwise)), ty })
+    }
+
+    /// A result of CASE as the number that all its results are (rule 5.9, C-CASE). One whose type only its
+    /// values tell becomes a float where it is a bigint.
+    fn raise(
+        &mut self,
+        expr: &mut Expr,
+        ty: &mut Ty,
+        highest: Type,
+        place: &Range<usize>,
+    ) -> Result<(), QueryError> {
+        if *ty == Some(highest) || matches!(expr, Expr::Literal(Value::Null)) {
+            return Ok(());
+        }
+        let cast = |expr: &Expr| Expr::Cast { expr: Box::new(expr.clone()), to: highest, lenient: false };
+        if ty.is_some() {
+            (*expr, *ty) = (cast(expr), Some(highest));
+            return Ok(());
+        }
+        if highest != Type::Float {
+            return Ok(());
+        }
+        let mut size = 0;
+        expr.visit(&mut |_| size += 1);
+        self.charge(2 * size, place)?;
+        let kind = Expr::Call(Function::GetType, vec![expr.clone()]);
+        let whole = Expr::Literal(Value::text(Type::Bigint.name()));
+        let is_whole = Predicate::Compare(CompareOp::Equal, kind, whole);
+        *expr = Expr::Case(vec![(is_whole, cast(expr))], Box::new(expr.clone()));
+        Ok(())
     }
 
     fn cast(

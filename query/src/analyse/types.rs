@@ -56,6 +56,20 @@ pub(super) fn binary(op: BinaryOp, a: Ty, b: Ty) -> Result<Ty, String> {
     Err(format!("{} and {} cannot be combined so (choice C-ARITH)", a.name(), b.name()))
 }
 
+/// The type of a CASE whose results are numbers of different types (rule 5.9); `None` where nothing is to be
+/// converted: they are alike, or one is no number.
+pub(super) fn highest(types: &[Ty]) -> Option<Type> {
+    let has = |ty| types.contains(&Some(ty));
+    if !types.iter().all(|ty| numeric(*ty)) {
+        return None;
+    }
+    match (has(Type::Float), has(Type::Bigint), has(Type::Bit)) {
+        (true, ..) => Some(Type::Float),
+        (_, true, true) => Some(Type::Bigint),
+        _ => None,
+    }
+}
+
 /// Whether a value of the type can be a number in a numeric function (A-IMPLICIT-CAST).
 pub(super) fn numeric(ty: Ty) -> bool {
     ty.is_none_or(is_number)
