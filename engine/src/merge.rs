@@ -162,7 +162,7 @@ impl Hash {
             Value::Record(record) => {
                 self.bytes(&[7]);
                 self.bytes(&(record.members().len() as u64).to_le_bytes());
-                for (name, value) in record.members() {
+                for (name, value) in record.sorted() {
                     self.text(name);
                     self.value(value);
                 }

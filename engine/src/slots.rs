@@ -438,7 +438,7 @@ fn hash_value(hash: u64, value: &Value) -> u64 {
         Value::Datetime(v) => mix(hash ^ 5, v.0 as u64),
         Value::Array(items) => items.iter().fold(mix(hash ^ 6, items.len() as u64), hash_value),
         Value::Record(record) => record
-            .members()
+            .sorted()
             .iter()
             .fold(hash ^ 7, |hash, (name, value)| hash_value(hash_bytes(hash, name.as_bytes()), value)),
     }

@@ -178,7 +178,10 @@ fn canonical(float: f64) -> f64 {
 
 /// A record: members in the order they were written. Names may repeat only if the writer repeated them;
 /// readers keep the last.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// Records are compared and hashed by their members in the order of names: how they were written is no part of
+/// what they are (rule 1.1, C-KEY).
+#[derive(Clone, Debug, Default)]
 pub struct Record {
     members: Vec<(Arc<str>, Value)>,
 }
@@ -200,6 +203,46 @@ impl Record {
         let exact = self.members.iter().find(|(n, _)| &**n == name);
         let found = exact.or_else(|| self.members.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)));
         found.map(|(_, value)| value)
+    }
+}
+
+impl Record {
+    /// The members in the order of their names; equal names in the order they were written.
+    pub fn sorted(&self) -> Vec<&(Arc<str>, Value)> {
+        let mut members: Vec<&(Arc<str>, Value)> = self.members.iter().collect();
+        members.sort_by(|(a, _), (b, _)| a.cmp(b));
+        members
+    }
+}
+
+impl Ord for Record {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.sorted().cmp(&other.sorted())
+    }
+}
+
+impl PartialOrd for Record {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Record {
+    fn eq(&self, other: &Self) -> bool {
+        let (a, b) = (&self.members, &other.members);
+        if a.len() != b.len() {
+            return false;
+        }
+        let alike = a.iter().zip(b).all(|((a, _), (b, _))| a == b);
+        if alike { a == b } else { self.cmp(other) == Ordering::Equal }
+    }
+}
+
+impl Eq for Record {}
+
+impl Hash for Record {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.sorted().hash(state);
     }
 }
 
@@ -235,6 +278,25 @@ mod tests {
         assert_eq!(compare_int_float(3, 3.0), Ordering::Equal);
         assert!(Value::Int(1) < Value::Float(1.0) && Value::Float(1.0) < Value::Int(2));
         assert_eq!(Value::Float(-0.0), Value::Float(0.0));
+    }
+
+    #[test]
+    fn a_record_is_its_members_in_any_order() {
+        let record = |members: &[(&str, i64)]| -> Value {
+            Value::Record(Arc::new(members.iter().map(|(n, v)| ((*n).into(), Value::Int(*v))).collect()))
+        };
+        let hash = |value: &Value| {
+            let mut state = std::collections::hash_map::DefaultHasher::new();
+            value.hash(&mut state);
+            state.finish()
+        };
+        let (written, turned) = (record(&[("a", 1), ("b", 2)]), record(&[("b", 2), ("a", 1)]));
+        assert_eq!(written, turned);
+        assert_eq!(hash(&written), hash(&turned));
+        assert!(written < record(&[("b", 1), ("a", 2)]), "the member of the least name counts first");
+        assert_ne!(written, record(&[("a", 1)]));
+        assert_ne!(written, record(&[("a", 2), ("b", 1)]));
+        assert_eq!(turned.to_string(), r#"{"b":2,"a":1}"#, "it is shown as it was written");
     }
 
     #[test]
