@@ -113,7 +113,7 @@ pub(super) fn blank(path: &Path) -> Test {
         level: Level::default(),
         start: None,
         expected: Expected::Rows(Vec::new()),
-        drops: Some(Vec::new()),
+        drops: None,
         until: None,
         tolerance: Tolerance::Relative,
         unordered: false,
@@ -255,6 +255,18 @@ fn partitions(node: Node<'_>, test: &mut Test) -> Result<(), Problem> {
     Ok(())
 }
 
+/// The ways to start (rule 12.2) in words, and as the service's own interface names them.
+const START_MODES: [&str; 8] = [
+    "now",
+    "custom",
+    "custom time",
+    "last stopped",
+    "when last stopped",
+    "jobstarttime",
+    "customtime",
+    "lastoutputeventtime",
+];
+
 /// Whatever the mode, a test has no clock: the time is stated.
 fn start(node: Node<'_>) -> Result<Timestamp, Problem> {
     let mut time = None;
@@ -262,13 +274,11 @@ fn start(node: Node<'_>) -> Result<Timestamp, Problem> {
         match name.as_str() {
             "mode" => {
                 let mode = value.text("mode")?.to_ascii_lowercase().replace(['_', '-'], " ");
-                if !["now", "custom", "custom time", "last stopped", "when last stopped"]
-                    .contains(&mode.as_str())
-                {
+                if !START_MODES.contains(&mode.as_str()) {
                     let message = format!("there is no start mode `{mode}` (rule 12.2)");
-                    return Err(value
-                        .problem("test-value", message)
-                        .help("custom, now or when_last_stopped"));
+                    return Err(value.problem("test-value", message).help(
+                        "custom, now or when_last_stopped; or JobStartTime, CustomTime, LastOutputEventTime",
+                    ));
                 }
             }
             "time" => time = Some(instant(value, "start.time")?),
