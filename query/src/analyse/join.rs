@@ -124,6 +124,15 @@ impl Scope<'_> {
         let part = &in_ticks(part);
         let (diff, low, high) = match part {
             Predicate::Between { expr, low, high, negated: false } => (expr, at_least(low), at_most(high)),
+            Predicate::In { expr, list, negated: false } => {
+                // Between the least and the greatest of them.
+                let all = list.iter().map(constant).collect::<Option<Vec<f64>>>()?;
+                let ordered = |a: &f64, b: &f64| a.total_cmp(b);
+                let of = |found: f64| list.iter().find(|e| constant(e) == Some(found));
+                let (low, high) =
+                    (of(all.iter().copied().min_by(ordered)?)?, of(all.into_iter().max_by(ordered)?)?);
+                (expr, at_least(low), at_most(high))
+            }
             Predicate::Compare(op, a, b) => match (constant(a), constant(b)) {
                 (None, Some(_)) => {
                     let (low, high) = range(*op, b)?;

@@ -128,7 +128,7 @@ impl Cursor {
             };
             self.advance();
             let right = self.product()?;
-            left = Ast::new(Kind::Binary(op, Box::new(left), Box::new(right)), self.since(start))?;
+            left = self.combined(op, left, right, start)?;
         }
     }
 
@@ -144,8 +144,29 @@ impl Cursor {
             };
             self.advance();
             let right = self.signed()?;
-            left = Ast::new(Kind::Binary(op, Box::new(left), Box::new(right)), self.since(start))?;
+            left = self.combined(op, left, right, start)?;
         }
+    }
+
+    /// Two operands; of whole constants their result, if there is one, so that `5 * 2` can stand where the
+    /// language wants a constant (C-CONSTANT).
+    fn combined(&mut self, op: BinaryOp, a: Ast, b: Ast, start: usize) -> Read {
+        let folded = match (&a.kind, &b.kind) {
+            (Kind::Integer(a), Kind::Integer(b)) => match op {
+                BinaryOp::Add => a.checked_add(*b),
+                BinaryOp::Subtract => a.checked_sub(*b),
+                BinaryOp::Multiply => a.checked_mul(*b),
+                BinaryOp::Divide => a.checked_div(*b),
+                BinaryOp::Modulo => a.checked_rem(*b),
+                _ => None,
+            },
+            _ => None,
+        };
+        let kind = match folded {
+            Some(value) => Kind::Integer(value),
+            None => Kind::Binary(op, Box::new(a), Box::new(b)),
+        };
+        Ast::new(kind, self.since(start))
     }
 
     fn signed(&mut self) -> Read {
