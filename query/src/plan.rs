@@ -38,6 +38,9 @@ pub struct Plan {
     /// Whether every path from source to output is partitioned by PartitionId (rule 11.4): then each
     /// partition is a pipeline of its own, with its own watermark and its own output.
     pub parallel: bool,
+    /// The streams that are joined or united partition by partition, so that they must have equally many
+    /// (rules 5.6, 8.6).
+    pub abreast: Vec<Abreast>,
     /// Remarks that do not stop the query (an unknown column that reads as NULL, …).
     pub warnings: Vec<String>,
 }
@@ -47,6 +50,17 @@ pub struct Plan {
 pub struct Input {
     /// Its name as first written.
     pub name: Arc<str>,
+}
+
+/// Streams that must have equally many partitions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Abreast {
+    /// The streams, sorted.
+    pub inputs: Vec<usize>,
+    /// Whether a UNION brings them together, not a JOIN.
+    pub union: bool,
+    /// Byte range in the text that says so.
+    pub place: std::ops::Range<usize>,
 }
 
 /// Where rows leave the job.

@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::codes::{self, fail};
 use crate::error::QueryError;
 use crate::expr::Expr;
-use crate::plan::{NodeId, Op, Plan, SourceColumn};
+use crate::plan::{Abreast, NodeId, Op, Plan, SourceColumn};
 
 /// A part of a job that runs and recovers as one: it is placed on a node as a whole.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,12 +23,15 @@ pub struct Shard {
 }
 
 impl Plan {
-    /// Whether the query can be asked of streams with these numbers of partitions (rule 3.9): substreams of a
-    /// stream with several need a fully parallel job, and PartitionId among the columns of OVER.
+    /// Whether the query can be asked of streams with these numbers of partitions: substreams of a stream with
+    /// several need a fully parallel job, and PartitionId among the columns of OVER (rule 3.9); streams that are
+    /// joined or united partition by partition have equally many (rules 5.6, 8.6).
     ///
     /// # Errors
-    /// The first FROM, in the order of the text, whose substreams would span partitions.
+    /// The first FROM, in the order of the text, whose substreams would span partitions; the first JOIN or UNION
+    /// of streams with different numbers.
     pub fn check_partitions(&self, partitions: &[u32]) -> Result<(), QueryError> {
+        self.check_abreast(partitions)?;
         let mut found: Vec<&Range<usize>> = Vec::new();
         for node in &self.nodes {
             let Op::Source(source) = &node.op else { continue };
@@ -51,6 +54,28 @@ impl Plan {
         Err(error.help(
             "write TIMESTAMP BY t OVER k, PartitionId PARTITION BY PartitionId, in every step, and group by both",
         ))
+    }
+
+    fn check_abreast(&self, partitions: &[u32]) -> Result<(), QueryError> {
+        let count = |input: usize| partitions.get(input).copied().unwrap_or(1);
+        for Abreast { inputs, union, place } in &self.abreast {
+            let Some(&other) = inputs.iter().find(|&&input| count(input) != count(inputs[0])) else {
+                continue;
+            };
+            let of = |input: usize| format!("{} has {}", self.inputs[input].name, count(input));
+            let (what, rule, code) = match union {
+                true => ("united", "5.6", codes::UNION_PARTITION),
+                false => ("joined", "8.6", codes::JOIN_PARTITION),
+            };
+            let message = format!(
+                "streams {what} partition by partition have equally many (rule {rule}): {}, {}",
+                of(inputs[0]),
+                of(other)
+            );
+            let error = fail(code, place, "different numbers of partitions", message);
+            return Err(error.help("give both as many partitions, or leave out PARTITION BY PartitionId"));
+        }
+        Ok(())
     }
 
     /// The shards of the job; `partitions[input]` is the number of partitions of each input.

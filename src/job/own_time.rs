@@ -106,6 +106,7 @@ fn alone(plan: &Plan, source: &Source, node: &Node) -> Plan {
         nodes: vec![Node { op: Op::Source(source), columns, ..node.clone() }, row],
         outputs: vec![Output { name: "own".into(), node: 1 }],
         parallel: false,
+        abreast: Vec::new(),
         ..plan.clone()
     }
 }

@@ -106,6 +106,7 @@ impl Build {
             nodes: self.nodes,
             outputs: outputs.iter().map(|&node| Output { name: "output".into(), node }).collect(),
             parallel: false,
+            abreast: Vec::new(),
             warnings: Vec::new(),
         }
     }

@@ -44,8 +44,12 @@ impl Scope<'_> {
             self.partition.as_deref() == Some("partitionid") && self.sides.iter().all(|side| side.parallel);
         let partition = self.partition.clone();
         let over = self.substream(&outs, &hidden);
-        let mut level = self.joined(step);
         let select = self.select;
+        if partition.as_deref() == Some("partitionid") && self.streams() > 1 {
+            let inputs = self.sides.iter().flat_map(|side| self.build.aligned(side)).collect();
+            self.build.align(inputs, false, &select.place);
+        }
+        let mut level = self.joined(step);
         if let (Some(predicate), Some(ast)) = (filter, &select.filter) {
             level = self.filter(level, predicate, ast, step);
         }

@@ -31,7 +31,7 @@ use crate::functions::Functions;
 use crate::level::Level;
 use crate::parse::ast::{Ast, JoinClause, Kind, Name, Query, Script, Table};
 use crate::parse::parse;
-use crate::plan::{Input, Item, Node, NodeId, Op, Output, Plan, Project};
+use crate::plan::{Abreast, Input, Item, Node, NodeId, Op, Output, Plan, Project};
 use crate::value::Type;
 
 /// Most parts of expressions a plan may have in all; a simple CASE repeats its operand.
@@ -95,6 +95,7 @@ pub fn analyse_with(text: &str, declared: &Declared<'_>) -> Result<Plan, QueryEr
         nodes: Vec::new(),
         steps: Vec::new(),
         step: String::new(),
+        abreast: Vec::new(),
         warnings: Vec::new(),
         parts: 0,
         mentions: ["partitionid", "eventenqueuedutctime", "eventprocessedutctime"]
@@ -108,6 +109,7 @@ pub fn analyse_with(text: &str, declared: &Declared<'_>) -> Result<Plan, QueryEr
         nodes: builder.nodes,
         outputs,
         parallel,
+        abreast: builder.abreast,
         warnings: builder.warnings,
     };
     prune(&mut plan, &builder.passed);
@@ -134,6 +136,7 @@ struct Builder {
     steps: Vec<(String, Relation)>,
     /// The step or output whose SELECT is being lowered.
     step: String,
+    abreast: Vec<Abreast>,
     warnings: Vec<String>,
     parts: usize,
     /// Whether the text mentions a metadata column, in the order of [`scope::METADATA`].
@@ -303,6 +306,10 @@ impl Builder {
             let carried = |h: &Shown| branch.hidden.iter().any(|o| o.name == h.name && o.column == h.column);
             result.hidden.retain(carried);
         }
+        if result.partition.as_deref() == Some("partitionid") {
+            let inputs = branches.iter().flat_map(|(branch, _)| self.below(branch.node)).collect();
+            self.align(inputs, true, &query.place);
+        }
         let inputs = branches.iter().map(|(branch, _)| branch.node).collect();
         let columns = self.nodes[first.0.node].columns.clone();
         result.node = self.push(Op::Union, inputs, columns, step, &query.place);
@@ -368,6 +375,38 @@ impl Builder {
         let dated = |ast: &Ast| matches!(&ast.kind, Kind::Call(c) if c.name.eq_ignore_ascii_case("datediff"));
         let stream = self.declared && named(&self.inputs);
         !stream && !join.on.any(&mut |ast| dated(ast))
+    }
+
+    /// The streams whose partitions are those of a side of a JOIN.
+    fn aligned(&self, side: &scope::Side) -> Vec<usize> {
+        match &side.rows {
+            scope::Rows::Stream { input, .. } => vec![*input],
+            scope::Rows::Step { relation, .. } if relation.partition.as_deref() == Some("partitionid") => {
+                self.below(relation.node)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The streams below a node.
+    fn below(&self, node: NodeId) -> Vec<usize> {
+        let (mut below, mut inputs) = (vec![node], Vec::new());
+        while let Some(node) = below.pop() {
+            below.extend(&self.nodes[node].inputs);
+            if let Op::Source(source) = &self.nodes[node].op {
+                inputs.push(source.input);
+            }
+        }
+        inputs
+    }
+
+    /// These streams must have equally many partitions.
+    fn align(&mut self, mut inputs: Vec<usize>, union: bool, place: &Range<usize>) {
+        inputs.sort_unstable();
+        inputs.dedup();
+        if inputs.len() > 1 {
+            self.abreast.push(Abreast { inputs, union, place: place.clone() });
+        }
     }
 
     /// The index of reference data; a new one is added where none is declared.

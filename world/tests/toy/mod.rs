@@ -232,6 +232,7 @@ pub fn plan() -> Plan {
         nodes: Vec::new(),
         outputs: Vec::new(),
         parallel: true,
+        abreast: Vec::new(),
         warnings: Vec::new(),
     }
 }
