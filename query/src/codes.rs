@@ -38,7 +38,7 @@ codes! {
     INTO_IN_STEP = "into-in-step": "INTO inside a step or a later branch of a UNION (rule 5.7).";
     PREDICATE_AS_VALUE = "predicate-as-value": "A condition where a value is needed (choice C-PREDICATE).";
     VALUE_AS_PREDICATE = "value-as-predicate": "A value where a condition is needed (choice C-PREDICATE).";
-    TYPE_MISMATCH = "type-mismatch": "Operands whose types can never work together (choice C-ARITH, rule 6.1).";
+    TYPE_MISMATCH = "type-mismatch": "A default of another type than its argument, or an argument of a function from outside that never fits (rules 7.1, 7.5, 3.11).";
     BAD_ARGUMENTS = "bad-arguments": "Number or form of a function's arguments (section 10).";
     BAD_NUMBER = "bad-number": "A number outside the range of its type (rule 1.1).";
     BAD_UNIT = "bad-unit": "A unit that has no fixed length, or is not allowed here (rules 4.5, 8.2).";

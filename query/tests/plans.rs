@@ -394,6 +394,29 @@ fn a_step_that_only_passes_a_stream_on_is_read_through() {
 }
 
 /// C-NAME: as a key, a name is itself in any case.
+/// Rule 14.2: an argument of the wrong type fails the job, not the query; the plan says so beforehand.
+#[test]
+fn what_can_never_work_is_a_remark() {
+    for (item, remark) in [
+        ("'a' - 1 AS x", "nvarchar(max) and bigint cannot be combined so"),
+        ("-'a' AS x", "the sign `-` takes a number"),
+        ("~1.5 AS x", "`~` takes bigint or bit"),
+        ("CAST(5 AS datetime) AS x", "no bigint can be cast to datetime"),
+        ("GetArrayLength(5) AS x", "GetArrayLength takes an array"),
+        ("ABS(s) AS x", "ABS takes a number (section 10), not nvarchar(max)"),
+        ("DATEADD(day, 'x', t) AS x", "DATEADD takes a number here"),
+        ("s.*", "`.*` takes a record (rule 5.2), not nvarchar(max)"),
+    ] {
+        let query = format!("CREATE TABLE A (s nvarchar(max), t datetime) SELECT {item} FROM A");
+        let plan = analyse(&query, None).unwrap_or_else(|error| panic!("{item}: {error:?}"));
+        assert_eq!(plan.warnings.len(), 1, "{item}: {:?}", plan.warnings);
+        assert!(plan.warnings[0].contains(remark), "{item}: {:?}", plan.warnings);
+    }
+    let query = "CREATE TABLE A (d datetime) SELECT SUM(d) AS x FROM A GROUP BY Tumbling(minute, 1)";
+    let plan = analyse(query, None).expect("a plan");
+    assert!(plan.warnings[0].contains("SUM takes numbers"), "{:?}", plan.warnings);
+}
+
 #[test]
 fn a_key_is_found_in_any_case() {
     check(

@@ -3,7 +3,6 @@
 //! Equal calls share one column of the grouping. Names ignore case.
 
 use super::group::Aggregated;
-use super::scalar::mismatch;
 use super::scope::{Clause, Rows, Scope, Typed};
 use super::types::{self, Ty};
 use crate::codes::{self, fail, unsupported};
@@ -92,7 +91,7 @@ impl Scope<'_> {
             self.argument(function, call, ast, clause)?
         };
         if !is_percentile(function) {
-            self.check_argument(function, call, ty)?;
+            self.check_argument(function, call, ty);
         }
         let as_text = matches!(function, Aggregate::Min | Aggregate::Max)
             && matches!(argument, Some(Expr::Cast { to: Type::Text, .. }));
@@ -145,13 +144,10 @@ impl Scope<'_> {
         let mut order = Vec::new();
         for (key, descending) in &over.order {
             let typed = self.value(key, clause)?;
-            let number = types::numeric(typed.ty);
+            let number = types::numeric(typed.ty) || is_percentile(function) && typed.ty == Some(Type::Text);
             if !(number || typed.ty == Some(Type::Datetime) && !is_percentile(function)) {
-                return Err(mismatch(
-                    &key.place,
-                    typed.ty,
-                    &format!("{name} orders numbers and datetimes (rule 6.1)"),
-                ));
+                let message = format!("{name} orders numbers and datetimes (rule 6.1)");
+                self.doubt(&key.place, typed.ty, &message);
             }
             order.push((typed, *descending));
         }
@@ -236,8 +232,8 @@ impl Scope<'_> {
         }
     }
 
-    fn check_argument(&self, function: Aggregate, call: &Call, ty: Ty) -> Result<(), QueryError> {
-        let Some(place) = call.args.first().map(|arg| &arg.place) else { return Ok(()) };
+    fn check_argument(&mut self, function: Aggregate, call: &Call, ty: Ty) {
+        let Some(place) = call.args.first().map(|arg| &arg.place) else { return };
         let fits = match function {
             Aggregate::Sum | Aggregate::Avg => types::numeric(ty) || ty == Some(Type::Text),
             Aggregate::Var | Aggregate::VarP | Aggregate::Stdev | Aggregate::StdevP => {
@@ -246,10 +242,8 @@ impl Scope<'_> {
             Aggregate::Min | Aggregate::Max => !matches!(ty, Some(Type::Record | Type::Array)),
             _ => true,
         };
-        if fits {
-            Ok(())
-        } else {
-            Err(mismatch(place, ty, &format!("{} takes numbers (rule 6.1)", call.name)))
+        if !fits {
+            self.doubt(place, ty, &format!("{} takes numbers (rule 6.1)", call.name));
         }
     }
 }

@@ -43,7 +43,7 @@ impl Scope<'_> {
         };
         if typed.ty.is_some_and(|ty| ty != wanted) {
             let message = format!("{} takes an {} (rule 5.10)", call.name, wanted.name());
-            return Err(super::scalar::mismatch(&call.args[0].place, typed.ty, &message));
+            self.doubt(&call.args[0].place, typed.ty, &message);
         }
         self.check_name(&clause.alias)?;
         let side = Some(self.sides.len());

@@ -4,7 +4,6 @@
 //! Names ignore case.
 
 use super::external;
-use super::scalar::mismatch;
 use super::scope::{Clause, Scope, Typed};
 use super::types::{self, Ty};
 use super::window;
@@ -58,11 +57,7 @@ impl Scope<'_> {
         for (index, (arg, ast)) in args.iter().zip(&call.args).enumerate() {
             let wanted = takes.get(index).or(takes.last()).copied().unwrap_or(b'.');
             if let Some(needs) = lacks(wanted, arg.ty) {
-                return Err(mismatch(
-                    &ast.place,
-                    arg.ty,
-                    &format!("{} takes {needs} (section 10)", call.name),
-                ));
+                self.doubt(&ast.place, arg.ty, &format!("{} takes {needs} (section 10)", call.name));
             }
         }
         let ty = result(function, &args);
@@ -109,11 +104,8 @@ impl Scope<'_> {
             let fits = if number { types::numeric(typed.ty) } else { types::datetime(typed.ty) };
             if !fits {
                 let needs = if number { "a number" } else { "a datetime" };
-                return Err(mismatch(
-                    &arg.place,
-                    typed.ty,
-                    &format!("{} takes {needs} here (section 10)", call.name),
-                ));
+                let message = format!("{} takes {needs} here (section 10)", call.name);
+                self.doubt(&arg.place, typed.ty, &message);
             }
             args.push(typed.expr);
         }

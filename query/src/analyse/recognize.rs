@@ -284,7 +284,7 @@ impl Scope<'_> {
             && matches!(call.name.to_ascii_lowercase().as_str(), "min" | "max")
         {
             let message = format!("{} takes numbers (rule 6.1)", call.name);
-            return Err(super::scalar::mismatch(&arg.place, typed.ty, &message));
+            self.doubt(&arg.place, typed.ty, &message);
         }
         Ok(match call.name.to_ascii_lowercase().as_str() {
             "first" => (MatchTerm::First(variable, typed.expr), typed.ty),

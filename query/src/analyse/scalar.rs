@@ -55,11 +55,7 @@ impl Scope<'_> {
             Kind::Negate(inner) => {
                 let inner = self.value(inner, clause)?;
                 if !types::numeric(inner.ty) {
-                    return Err(mismatch(
-                        &ast.place,
-                        inner.ty,
-                        "the sign `-` takes a number (choice C-ARITH)",
-                    ));
+                    self.doubt(&ast.place, inner.ty, "the sign `-` takes a number (choice C-ARITH)");
                 }
                 let ty = inner.ty.map(|ty| if ty == Type::Bit { Type::Bigint } else { ty });
                 typed(Expr::Negate(Box::new(inner.expr)), ty)
@@ -67,7 +63,7 @@ impl Scope<'_> {
             Kind::BitNot(inner) => {
                 let inner = self.value(inner, clause)?;
                 if !inner.ty.is_none_or(|ty| matches!(ty, Type::Bit | Type::Bigint)) {
-                    return Err(mismatch(&ast.place, inner.ty, "`~` takes bigint or bit (rule 5.11)"));
+                    self.doubt(&ast.place, inner.ty, "`~` takes bigint or bit (rule 5.11)");
                 }
                 typed(Expr::BitNot(Box::new(inner.expr)), inner.ty)
             }
@@ -165,13 +161,11 @@ impl Scope<'_> {
         clause: Clause,
     ) -> Result<Typed, QueryError> {
         let (a, b) = (self.value(a, clause)?, self.value(b, clause)?);
-        match types::binary(op, a.ty, b.ty) {
-            Ok(ty) => Ok(Typed { expr: Expr::Binary(op, Box::new(a.expr), Box::new(b.expr)), ty }),
-            Err(message) => {
-                let error = fail(codes::TYPE_MISMATCH, &ast.place, "types do not fit", message);
-                Err(error.help("convert with CAST or TRY_CAST"))
-            }
-        }
+        let ty = types::binary(op, a.ty, b.ty).unwrap_or_else(|message| {
+            self.will_fail(&ast.place, &message);
+            None
+        });
+        Ok(Typed { expr: Expr::Binary(op, Box::new(a.expr), Box::new(b.expr)), ty })
     }
 
     /// CASE; the simple form becomes `=` conditions, its operand repeated (rule 5.9).
@@ -264,9 +258,9 @@ impl Scope<'_> {
             && !lenient
             && !types::casts(ty, to)
         {
-            let message = format!("no {} can be cast to {} (choice C-CAST)", ty.name(), to.name());
-            let error = fail(codes::TYPE_MISMATCH, &expr.place, ty.name(), message);
-            return Err(error.help("TRY_CAST gives NULL instead of failing"));
+            let message =
+                format!("no {} can be cast to {} (choice C-CAST; TRY_CAST gives NULL)", ty.name(), to.name());
+            self.will_fail(&expr.place, &message);
         }
         // CAST(NULL AS t) is NULL, which fits everywhere (rule 1.8).
         let ty = if literal_null { None } else { Some(to) };
@@ -278,6 +272,17 @@ impl Scope<'_> {
             && !types::compares(left, right)
         {
             let (left, right) = (left.name(), right.name());
+    /// Remarks that an operand is of a type that cannot work: that fails the job and not the query (rule 14.2).
+    pub(super) fn doubt(&mut self, place: &Range<usize>, ty: Ty, message: &str) {
+        let label = ty.map_or("NULL", Type::name);
+        self.will_fail(place, &format!("{message}, not {label}"));
+    }
+
+    fn will_fail(&mut self, place: &Range<usize>, message: &str) {
+        let at = place.start;
+        self.warn(format!("{message}: the job fails at the first row that asks for it, at byte {at}"));
+    }
+
             self.warn(format!(
                 "a comparison of {left} with {right} never holds (choice C-COMPARE), at byte {}",
                 ast.place.start

@@ -103,10 +103,9 @@ impl Scope<'_> {
             }
             let typed = self.value(ast, Clause::TimestampBy)?;
             if !super::types::datetime(typed.ty) {
-                return Err(super::scalar::mismatch(
-                    &ast.place,
-                    typed.ty,
-                    "TIMESTAMP BY takes a datetime or ISO 8601 text (rule 3.3)",
+                let ty = typed.ty.map_or("NULL", Type::name);
+                self.warn(format!(
+                    "TIMESTAMP BY takes a datetime or ISO 8601 text (rule 3.3), not {ty}: every event is dropped (rule 2.8)"
                 ));
             }
             for key in &from.over {
@@ -202,7 +201,7 @@ impl Scope<'_> {
                     }
                     (None, all)
                 }
-                What::PathStar(path) => (None, self.path_star(path, item)?),
+                What::PathStar(path) => (None, self.path_star(path)?),
             };
             for out in star {
                 if out.open || !outs.iter().any(|have| !have.open && have.name == out.name) {
@@ -268,7 +267,7 @@ impl Scope<'_> {
     }
 
     /// `alias.*` or `record.*`
-    fn path_star(&mut self, path: &[Name], item: &crate::parse::ast::Item) -> Result<Vec<Out>, QueryError> {
+    fn path_star(&mut self, path: &[Name]) -> Result<Vec<Out>, QueryError> {
         if let [name] = path
             && let Some(side) = self.side_named(&name.text)
         {
@@ -276,7 +275,8 @@ impl Scope<'_> {
         }
         let typed = self.path(path, Clause::Items)?;
         if typed.ty.is_some_and(|ty| ty != Type::Record) {
-            return Err(super::scalar::mismatch(&item.place, typed.ty, "`.*` takes a record (rule 5.2)"));
+            let ty = typed.ty.map_or("NULL", Type::name);
+            self.warn(format!("`.*` takes a record (rule 5.2), not {ty}: it brings nothing (choice C-STAR)"));
         }
         Ok(vec![open(typed)])
     }

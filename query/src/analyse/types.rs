@@ -1,8 +1,8 @@
-//! Static types, where they are known: what can never work is refused before the job runs.
+//! Static types, where they are known: what can never work is remarked before the job runs.
 //!
 //! A type belongs to a value (rule 1.2), so most columns have none here and are not judged. Knows the
-//! tables of C-ARITH, C-CAST and rule 6.1 as far as types go. Invariant: nothing is refused that some
-//! value of the known types could do.
+//! tables of C-ARITH, C-CAST and rule 6.1 as far as types go. A wrong type fails the job, not the query (rule
+//! 14.2, C-TYPES). Invariant: nothing is remarked that some value of the known types could do.
 
 use std::ops::Range;
 
