@@ -201,7 +201,6 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     ),
     ("unknown-variable", "B.v", "DEFINE:A AS A.v > 1 MEASURES B.v AS v"),
     ("unknown-variable", "C", "DEFINE:A AS A.v > Last(C.v), C AS C.v > 1"),
-    ("unknown-variable", "D", "DEFINE:A AS A.v > 1, D AS D.v > 1"),
     ("duplicate-variable", "a", "DEFINE:A AS A.v > 1, a AS A.v > 1"),
     ("pattern-place", "A.v", "DEFINE:A AS A.v > 1, C AS A.v > C.v"),
     ("pattern-place", "COUNT(A.v)", "DEFINE:A AS COUNT(A.v) > 1"),

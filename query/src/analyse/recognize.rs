@@ -75,6 +75,7 @@ impl Scope<'_> {
             return Err(fail(codes::SUBSTREAMS, &what.place, "substreams mixed", message));
         }
         let names = variables(what)?;
+        self.remark_on_unused(what);
         let pattern = self.shape(&what.pattern, &names)?;
         check_places(&pattern, &what.place)?;
         let mut variables = Vec::new();
@@ -101,6 +102,17 @@ impl Scope<'_> {
         let hidden = self.carried_key(key, &names, &what.pattern, &mut measures);
         let op = Match { limit, partition, variables, pattern, measures };
         Ok(self.push_match(op, shown, hidden, &what.place))
+    }
+
+    /// A variable that is defined and stands nowhere in the pattern matches no event.
+    fn remark_on_unused(&mut self, what: &Recognize) {
+        let mut used: Vec<&Name> = Vec::new();
+        collect(&what.pattern, &mut used);
+        for (name, _) in &what.define {
+            if !used.iter().any(|u| u.text.eq_ignore_ascii_case(&name.text)) {
+                self.warn(format!("{} is defined, but PATTERN does not use it (rule 9.4)", name.text));
+            }
+        }
     }
 
     /// The partition key of the rows as a hidden measure (rule 11.1): it is the same in all events of a
@@ -357,10 +369,6 @@ fn variables(what: &Recognize) -> Result<Vec<String>, QueryError> {
         if names.iter().any(|have| have.eq_ignore_ascii_case(&name.text)) {
             let message = format!("{} is defined twice (rule 9.4)", name.text);
             return Err(fail(codes::DUPLICATE_VARIABLE, &name.place, "second definition", message));
-        }
-        if !used.iter().any(|u| u.text.eq_ignore_ascii_case(&name.text)) {
-            let message = format!("the pattern has no variable {} (rule 9.4)", name.text);
-            return Err(fail(codes::UNKNOWN_VARIABLE, &name.place, "not in PATTERN", message));
         }
         names.push(name.text.clone());
     }
