@@ -102,8 +102,9 @@ fn an_analytic_may_be_a_grouping_key() {
 
 #[test]
 fn double_quotes_are_a_text_where_no_column_is_known() {
-    for from in ["A", "A JOIN B ON DATEDIFF(minute, A, B) = 0"] {
-        let plan = analyse(&format!("SELECT A.v FROM {from} WHERE A.v > \"x y\""), None).unwrap();
+    let joined = "FROM A JOIN B ON DATEDIFF(minute, A, B) = 0";
+    for (table, from) in [("CREATE TABLE A (v nvarchar(max))", "FROM A"), ("", joined)] {
+        let plan = analyse(&format!("{table} SELECT A.v {from} WHERE A.v > \"x y\""), None).unwrap();
         assert!(plan.to_string().contains("> 'x y'"), "{plan}");
         assert_eq!(plan.warnings.len(), 1);
     }
@@ -393,7 +394,6 @@ fn a_step_that_only_passes_a_stream_on_is_read_through() {
     assert_eq!(plan.expect("a plan").warnings, Vec::<String>::new());
 }
 
-/// C-NAME: as a key, a name is itself in any case.
 /// Rule 14.2: an argument of the wrong type fails the job, not the query; the plan says so beforehand.
 #[test]
 fn what_can_never_work_is_a_remark() {
@@ -417,6 +417,34 @@ fn what_can_never_work_is_a_remark() {
     assert!(plan.warnings[0].contains("SUM takes numbers"), "{:?}", plan.warnings);
 }
 
+/// A-DOUBLE-QUOTES, C-QUOTES: where the columns are known a plan says which it is, else it asks every event.
+#[test]
+fn double_quotes_are_a_column_or_a_text() {
+    check(
+        "SELECT id FROM A WHERE b = \"go\"",
+        "0 ordering A [b, go, id]
+         1 filter b = coalesce(go, 'go') <- 0
+         2 project id <- 1
+         output <- 2",
+    );
+    check(
+        "SELECT [go] AS id FROM A WHERE b = \"go\"",
+        "0 ordering A [b, go]
+         1 filter b = go <- 0
+         2 project id = go <- 1
+         output <- 2",
+    );
+    check(
+        "WITH s AS (SELECT b FROM A) SELECT b FROM s WHERE b = \"go\" OR \"b\" = 'x'",
+        "0 ordering A [b]
+         1 project b <- 0
+         2 filter (b = 'go' or b = 'x') <- 1
+         3 project b <- 2
+         output <- 3",
+    );
+}
+
+/// C-NAME: as a key, a name is itself in any case.
 #[test]
 fn a_key_is_found_in_any_case() {
     check(

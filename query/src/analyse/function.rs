@@ -189,6 +189,22 @@ fn lacks(wanted: u8, ty: Ty) -> Option<&'static str> {
     (!fits).then_some(needs)
 }
 
+/// The arguments of a call that are numbers, arrays or records, or aggregated: no constant text stands there.
+pub(super) fn named_arguments(call: &Call) -> impl Iterator<Item = &Ast> {
+    let name = call.name.to_ascii_lowercase();
+    let all = super::aggregate::named(&name).is_some()
+        || super::apply::named(&name).is_some()
+        || matches!(name.as_str(), "lag" | "last");
+    let takes = plain(&name).map_or("", |(_, takes, _)| takes.trim_end_matches('*')).as_bytes();
+    let wanted =
+        move |place| takes.get(place).or(takes.last()).is_some_and(|w| matches!(w, b'n' | b'a' | b'r'));
+    call.args
+        .iter()
+        .enumerate()
+        .filter(move |(place, _)| if all { *place == 0 } else { wanted(*place) })
+        .map(|(_, arg)| arg)
+}
+
 /// A function, what its arguments are (see [`lacks`]; with `*` the last repeats), and how many it needs.
 fn plain(name: &str) -> Option<(Function, &'static str, usize)> {
     Some(match name {

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::PARTS_MAX;
-use super::scope::{Clause, Scope, Typed};
+use super::scope::{self, Clause, Scope, Typed};
 use super::types::{self, Ty};
 use crate::codes::{self, fail};
 use crate::error::QueryError;
@@ -38,6 +38,11 @@ impl Scope<'_> {
             Kind::Path(path) => {
                 if !self.is_grouped(clause) {
                     return self.path(path, clause);
+                }
+                if let Some(name) = scope::lone_quoted(ast)
+                    && self.is_text_of_group(name, clause)
+                {
+                    return Ok(self.double_quoted(name));
                 }
                 // An alias, unless it is a column of the input as well (A-HAVING-ALIAS).
                 if clause == Clause::Having
@@ -267,11 +272,6 @@ impl Scope<'_> {
         Ok(Typed { expr: Expr::Cast { expr: Box::new(from.expr), to, lenient }, ty })
     }
 
-    fn remark_on_compare(&mut self, a: &Typed, b: &Typed, ast: &Ast) {
-        if let (Some(left), Some(right)) = (a.ty, b.ty)
-            && !types::compares(left, right)
-        {
-            let (left, right) = (left.name(), right.name());
     /// Remarks that an operand is of a type that cannot work: that fails the job and not the query (rule 14.2).
     pub(super) fn doubt(&mut self, place: &Range<usize>, ty: Ty, message: &str) {
         let label = ty.map_or("NULL", Type::name);
@@ -283,6 +283,11 @@ impl Scope<'_> {
         self.warn(format!("{message}: the job fails at the first row that asks for it, at byte {at}"));
     }
 
+    fn remark_on_compare(&mut self, a: &Typed, b: &Typed, ast: &Ast) {
+        if let (Some(left), Some(right)) = (a.ty, b.ty)
+            && !types::compares(left, right)
+        {
+            let (left, right) = (left.name(), right.name());
             self.warn(format!(
                 "a comparison of {left} with {right} never holds (choice C-COMPARE), at byte {}",
                 ast.place.start

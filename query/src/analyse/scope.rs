@@ -13,7 +13,7 @@ use super::types::Ty;
 use super::{Builder, Relation, Shown};
 use crate::codes::{self, fail};
 use crate::error::QueryError;
-use crate::expr::{Expr, Function};
+use crate::expr::{BinaryOp, Expr, Function};
 use crate::parse::ast::{Ast, From, Kind, More, Name, Quote, Select, What};
 use crate::plan::{Op, SourceColumn};
 use crate::value::{Type, Value};
@@ -237,10 +237,13 @@ impl<'a> Scope<'a> {
     pub(super) fn path(&mut self, path: &[Name], clause: Clause) -> Result<Typed, QueryError> {
         if let [name] = path
             && name.quote == Quote::Double
-            && self.sides.len() > 1
-            && !(0..self.sides.len()).any(|side| self.known(side, name))
+            && (clause != Clause::Having || self.alias(&name.text).is_none())
         {
-            return Ok(self.double_quoted(name));
+            match self.quoted(name, clause) {
+                Quoted::Column => {}
+                Quoted::Text => return Ok(self.double_quoted(name)),
+                Quoted::Either(side) => return self.either(side, name),
+            }
         }
         let mut qualified = if path.len() > 1 { self.side_named(&path[0].text) } else { None };
         // TIMESTAMP BY and PARTITION BY see the input they belong to, which is the one added last.
@@ -301,15 +304,17 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// A single name that is an alias of the SELECT list, or a text in double quotes.
+    /// A single name that is an alias of the SELECT list.
     fn not_a_column(
         &mut self,
         side: usize,
         name: &Name,
         clause: Clause,
     ) -> Result<Option<Typed>, QueryError> {
-        let alias = self.alias(&name.text);
-        if alias.is_none() && name.quote != Quote::Double || self.known(side, name) {
+        // `"c" AS c` is the column itself.
+        let itself = |ast: &&Ast| lone_quoted(ast).is_none_or(|quoted| quoted.text != name.text);
+        let alias = self.alias(&name.text).filter(itself);
+        if self.known(side, name) {
             return Ok(None);
         }
         if let Some(alias) = alias {
@@ -325,14 +330,118 @@ impl<'a> Scope<'a> {
                 return Err(fail(codes::ALIAS_IN_WHERE, &name.place, "alias", message).help(help));
             }
         }
-        if name.quote == Quote::Double {
-            return Ok(Some(self.double_quoted(name)));
-        }
         Ok(None)
     }
 
+    /// What a name in double quotes stands for (A-DOUBLE-QUOTES, C-QUOTES).
+    fn quoted(&self, name: &Name, clause: Clause) -> Quoted {
+        // TIMESTAMP BY and PARTITION BY see the input they belong to alone.
+        let own = matches!(clause, Clause::TimestampBy | Clause::Partition);
+        let sides = if own { self.sides.len() - 1 } else { 0 }..self.sides.len();
+        let open: Vec<usize> = sides.clone().filter(|&side| self.is_open(side)).collect();
+        let exact = |have: &str, name: &str| have == name;
+        let loose = |have: &str, name: &str| have.eq_ignore_ascii_case(name);
+        let known = |alike| {
+            sides.clone().any(|side| self.has(side, &name.text, alike))
+                || self.read_somewhere(&name.text, alike)
+        };
+        match open.as_slice() {
+            _ if known(exact) => Quoted::Column,
+            [_] if self.placed_as_name(&name.text) => Quoted::Column,
+            _ if known(loose) && self.placed_as_name(&name.text) => Quoted::Column,
+            // A column the query knows in another spelling: `ELSE "B"` beside a column b.
+            _ if known(loose) => Quoted::Text,
+            [one] => Quoted::Either(*one),
+            // None has it; or nobody can say whose column it would be.
+            _ => Quoted::Text,
+        }
+    }
+
+    /// Whether a name in double quotes above a grouping is a text: as a column it could not stand there.
+    pub(super) fn is_text_of_group(&self, name: &Name, clause: Clause) -> bool {
+        let alias = clause == Clause::Having && self.alias(&name.text).is_some();
+        !alias && !matches!(self.quoted(name, clause), Quoted::Column)
+    }
+
+    /// Whether a side is known, without the query's own words, to have a column of a name like this.
+    fn has(&self, side: usize, name: &str, alike: fn(&str, &str) -> bool) -> bool {
+        let table = |table: &[(Arc<str>, Type)]| table.iter().any(|(column, _)| alike(column, name));
+        match &self.sides[side].rows {
+            Rows::Stream { input, .. } => {
+                METADATA.iter().any(|m| alike(m, name)) || table(self.build.table_of(*input))
+            }
+            Rows::Reference { reference, .. } => table(self.build.table_of_reference(*reference)),
+            Rows::Apply { names, .. } => names.iter().any(|n| alike(n, name)),
+            Rows::Step { relation, .. } => {
+                let mut all = relation.shown.iter().chain(&relation.hidden);
+                all.any(|shown| !shown.open && alike(&shown.name, name))
+            }
+        }
+    }
+
+    /// Whether names of a side show only while the job runs.
+    fn is_open(&self, side: usize) -> bool {
+        match &self.sides[side].rows {
+            Rows::Stream { input, .. } => self.build.table_of(*input).is_empty(),
+            Rows::Reference { reference, .. } => self.build.table_of_reference(*reference).is_empty(),
+            Rows::Apply { .. } => false,
+            Rows::Step { relation, .. } => relation.shown.iter().any(|s| s.open),
+        }
+    }
+
+    /// The member of that name where the event has it, else the name as a text.
+    fn either(&mut self, side: usize, name: &Name) -> Result<Typed, QueryError> {
+        self.charge(2, &name.place)?;
+        let column = self.column(side, name)?;
+        let text = Expr::Literal(Value::text(name.text.as_str()));
+        self.warn(format!(
+            "\"{0}\" is read as the column {0} where an event has it, else as a text (A-DOUBLE-QUOTES): [{0}] is always the column, '{0}' always the text",
+            name.text
+        ));
+        Ok(Typed { expr: Expr::Call(Function::Coalesce, vec![column.expr, text]), ty: None })
+    }
+
+    /// Whether a clause of the SELECT reads a column of a name like this, not in double quotes.
+    fn read_somewhere(&self, name: &str, alike: fn(&str, &str) -> bool) -> bool {
+        let mut test = |ast: &Ast| match &ast.kind {
+            Kind::Path(path) => self.column_read(path).is_some_and(|read| alike(read, name)),
+            _ => false,
+        };
+        expressions(self.select).any(|ast| ast.any(&mut test))
+    }
+
+    /// Whether the name stands, in double quotes, where a constant text makes no sense: a whole item without
+    /// alias, a whole key, the argument of an aggregate, an operand of arithmetic, a number wanted.
+    fn placed_as_name(&self, name: &str) -> bool {
+        let is = |ast: &Ast| lone_quoted(ast).is_some_and(|quoted| quoted.text.eq_ignore_ascii_case(name));
+        let items = self.select.items.iter();
+        let items = items.filter(|item| item.alias.as_ref().is_none_or(|alias| alias.text == name));
+        let items = items.filter_map(|item| match &item.what {
+            What::Value(ast) => Some(ast),
+            _ => None,
+        });
+        let of_input = |from: &'a From| from.timestamp_by.iter().chain(&from.over).chain(&from.partition);
+        let mut keys = items.chain(&self.select.group).chain(froms(self.select).flat_map(of_input));
+        if keys.any(is) {
+            return true;
+        }
+        let mut test = |ast: &Ast| match &ast.kind {
+            Kind::Negate(inner) | Kind::BitNot(inner) | Kind::IsNull(inner, _) => is(inner),
+            Kind::Binary(op, a, b) => *op != BinaryOp::Add && (is(a) || is(b)),
+            Kind::Like { expr, .. } => is(expr),
+            Kind::Cast { expr, to, .. } => is(expr) && !matches!(to.as_str(), "nvarchar(max)" | "datetime"),
+            Kind::Call(call) => {
+                let over = call.over.iter();
+                let mut keys = over.flat_map(|o| o.partition.iter().chain(o.order.iter().map(|(e, _)| e)));
+                keys.any(is) || super::function::named_arguments(call).any(is)
+            }
+            _ => false,
+        };
+        expressions(self.select).any(|ast| ast.any(&mut test))
+    }
+
     /// A text in double quotes (A-DOUBLE-QUOTES).
-    fn double_quoted(&mut self, name: &Name) -> Typed {
+    pub(super) fn double_quoted(&mut self, name: &Name) -> Typed {
         self.warn(format!(
             "\"{}\" is read as a text: no column or stream has this name (A-DOUBLE-QUOTES)",
             name.text
@@ -343,6 +452,9 @@ impl<'a> Scope<'a> {
     /// Whether the name surely is a column of the side: a column of a step, metadata, or a name that the
     /// query reads from the payload elsewhere.
     pub(super) fn known(&self, side: usize, name: &Name) -> bool {
+        if self.declared_type(side, &name.text).is_some() {
+            return true;
+        }
         match &self.sides[side].rows {
             Rows::Step { relation, .. } if find(relation, &name.text).is_some() => true,
             Rows::Step { relation, .. } if relation.shown.iter().all(|s| !s.open) => false,
@@ -354,14 +466,8 @@ impl<'a> Scope<'a> {
 
     /// Whether the SELECT list or a TIMESTAMP BY reads a column of that name.
     fn reads(&self, name: &str) -> bool {
-        let joined = self.sides.len() > 1;
         let mut test = |ast: &Ast| match &ast.kind {
-            // Nobody can say whose column it would be, so it is no evidence of one.
-            Kind::Path(path) if joined && path.len() == 1 && path[0].quote == Quote::Double => false,
-            Kind::Path(path) => {
-                let qualified = path.len() > 1 && self.side_named(&path[0].text).is_some();
-                path[usize::from(qualified)].text.eq_ignore_ascii_case(name)
-            }
+            Kind::Path(path) => self.column_read(path).is_some_and(|read| read.eq_ignore_ascii_case(name)),
             _ => false,
         };
         let items = self.select.items.iter().filter_map(|item| match &item.what {
@@ -369,6 +475,15 @@ impl<'a> Scope<'a> {
             _ => None,
         });
         items.chain(froms(self.select).filter_map(|f| f.timestamp_by.as_ref())).any(|ast| ast.any(&mut test))
+    }
+
+    /// The column a path begins with. A single name in double quotes may be a text, so it is no evidence of one.
+    fn column_read<'p>(&self, path: &'p [Name]) -> Option<&'p str> {
+        if path.len() == 1 && path[0].quote == Quote::Double {
+            return None;
+        }
+        let qualified = path.len() > 1 && self.side_named(&path[0].text).is_some();
+        Some(&path[usize::from(qualified)].text)
     }
 
     /// The expression behind an explicit alias of the SELECT list.
@@ -561,6 +676,38 @@ fn spelled_alike(a: &SourceColumn, b: &SourceColumn) -> bool {
         (SourceColumn::Member(a), SourceColumn::Member(b)) => a.eq_ignore_ascii_case(b),
         _ => a == b,
     }
+}
+
+/// What a single name in double quotes stands for.
+enum Quoted {
+    Column,
+    Text,
+    /// The column of this side where the event has it, else the text.
+    Either(usize),
+}
+
+/// The name, where an expression is nothing but one in double quotes.
+pub(super) fn lone_quoted(ast: &Ast) -> Option<&Name> {
+    match &ast.kind {
+        Kind::Path(path) if path.len() == 1 && path[0].quote == Quote::Double => path.first(),
+        _ => None,
+    }
+}
+
+/// All expressions of a SELECT.
+fn expressions(select: &Select) -> impl Iterator<Item = &Ast> {
+    let items = select.items.iter().filter_map(|item| match &item.what {
+        What::Value(ast) => Some(ast),
+        _ => None,
+    });
+    let inputs =
+        froms(select).flat_map(|from| from.timestamp_by.iter().chain(&from.over).chain(&from.partition));
+    let joins = select.joins.iter().map(|more| match more {
+        More::Join(join) => &join.on,
+        More::Apply(apply) => &apply.call,
+    });
+    let conditions = select.filter.iter().chain(&select.group).chain(&select.having);
+    items.chain(inputs).chain(joins).chain(conditions)
 }
 
 /// FROM and the inputs of all joins.

@@ -10,7 +10,7 @@ use super::{Builder, Relation, Shown};
 use crate::codes::{self, fail};
 use crate::error::QueryError;
 use crate::expr::Expr;
-use crate::parse::ast::{Ast, From, Kind, More, Name, Select, What};
+use crate::parse::ast::{Ast, From, Kind, More, Name, Quote, Select, What};
 use crate::plan::{Op, SourceColumn};
 use crate::value::Type;
 
@@ -273,7 +273,9 @@ impl Scope<'_> {
         {
             return self.star(side);
         }
-        let typed = self.path(path, Clause::Items)?;
+        let column = |name: &Name| Name { quote: Quote::Bracket, ..name.clone() };
+        let path: Vec<Name> = path.iter().map(column).collect();
+        let typed = self.path(&path, Clause::Items)?;
         if typed.ty.is_some_and(|ty| ty != Type::Record) {
             let ty = typed.ty.map_or("NULL", Type::name);
             self.warn(format!("`.*` takes a record (rule 5.2), not {ty}: it brings nothing (choice C-STAR)"));
