@@ -253,6 +253,13 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     ("bad-size", "0", "SELECT COUNT(*) FROM Meter GROUP BY Tumbling(second, 0)"),
     ("bad-size", "n", "SELECT COUNT(*) FROM Meter GROUP BY Tumbling(second, n)"),
     ("bad-escape", "'ab'", "SELECT a FROM Meter WHERE a LIKE 'x' ESCAPE 'ab'"),
+    ("limit-window", "day, 2 * 4", "SELECT COUNT(*) FROM Meter GROUP BY TumblingWindow(day, 2 * 4)"),
+    ("star-duplicate", "v", "CREATE TABLE Meter (v bigint) SELECT *, 2 AS v FROM Meter"),
+    (
+        "star-duplicate",
+        "v",
+        "SELECT g.*, m.a AS v, g.v + 1 AS w FROM Meter m JOIN Gate g ON DATEDIFF(minute, m, g) = 0",
+    ),
     ("limit-window", "day, 8", "SELECT COUNT(*) FROM Meter GROUP BY TumblingWindow(day, 8)"),
     (
         "limit-panes",
@@ -305,6 +312,7 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     ),
     ("no-limit", "LAG(a) OVER (PARTITION BY b)", "SELECT LAG(a) OVER (PARTITION BY b) FROM Meter"),
     ("lag-offset", "0", "SELECT LAG(a, 0) OVER (LIMIT DURATION(hour, 1)) FROM Meter"),
+    ("lag-offset", "1 - 1", "SELECT LAG(a, 1 - 1) OVER (LIMIT DURATION(hour, 1)) FROM Meter"),
     ("lag-offset", "n", "SELECT LAG(a, n) OVER (LIMIT DURATION(hour, 1)) FROM Meter"),
     ("timestamp-by", "t", "WITH S AS (SELECT *, 1 AS b FROM Meter) SELECT a FROM S TIMESTAMP BY t"),
     ("timestamp-by", "System.Timestamp()", "SELECT a FROM Meter TIMESTAMP BY System.Timestamp()"),

@@ -477,6 +477,29 @@ impl<'a> Scope<'a> {
         items.chain(froms(self.select).filter_map(|f| f.timestamp_by.as_ref())).any(|ast| ast.any(&mut test))
     }
 
+    /// Whether the query itself says that a side gives a column spelled exactly so: CREATE TABLE declares it, or
+    /// the SELECT list reads it (A-STAR-DUP).
+    pub(super) fn surely_has(&self, side: usize, name: &str) -> bool {
+        let table = match &self.sides[side].rows {
+            Rows::Stream { input, .. } => self.build.table_of(*input),
+            Rows::Reference { reference, .. } => self.build.table_of_reference(*reference),
+            Rows::Step { .. } | Rows::Apply { .. } => &[],
+        };
+        let mut reads = |ast: &Ast| match &ast.kind {
+            Kind::Path(path) if lone_quoted(ast).is_none() => match self.side_named(&path[0].text) {
+                Some(own) if path.len() > 1 => own == side && path[1].text == name,
+                _ => path[0].text == name && self.side_with(&path[0]).is_ok_and(|own| own == side),
+            },
+            _ => false,
+        };
+        let mut items = self.select.items.iter().filter_map(|item| match &item.what {
+            What::Value(ast) => Some(ast),
+            _ => None,
+        });
+        let metadata = METADATA.iter().any(|m| m.eq_ignore_ascii_case(name));
+        table.iter().any(|(column, _)| **column == *name) || !metadata && items.any(|ast| ast.any(&mut reads))
+    }
+
     /// The column a path begins with. A single name in double quotes may be a text, so it is no evidence of one.
     fn column_read<'p>(&self, path: &'p [Name]) -> Option<&'p str> {
         if path.len() == 1 && path[0].quote == Quote::Double {

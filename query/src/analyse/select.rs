@@ -217,6 +217,14 @@ impl Scope<'_> {
                 Some(alias) => alias.text.as_str().into(),
                 None => default_name(ast, index),
             };
+            if let Some(side) = self.starred(&outs).into_iter().find(|&side| self.surely_has(side, &name)) {
+                let place = item.alias.as_ref().map_or(&item.place, |alias| &alias.place);
+                let side = &self.sides[side].name;
+                let message = format!("`*` already gives the column {name} of {side} (A-STAR-DUP)");
+                let help =
+                    format!("put {name} before the star to replace the column, or give it another alias");
+                return Err(fail(codes::STAR_DUPLICATE, place, "already there", message).help(help));
+            }
             if let Some(have) = outs.iter().find(|have| !have.open && have.name == name) {
                 let place = item.alias.as_ref().map_or(&item.place, |alias| &alias.place);
                 return Err(if have.star {
@@ -264,6 +272,23 @@ impl Scope<'_> {
             star: true,
         };
         Ok(relation.shown.iter().map(out).collect())
+    }
+
+    /// The sides all members of which stand in the list so far.
+    fn starred(&self, outs: &[Out]) -> Vec<usize> {
+        let whole = |symbol: Symbol| {
+            self.owners[symbol].filter(|&side| match &self.sides[side].rows {
+                Rows::Stream { columns, .. } => columns.contains(&(SourceColumn::Payload, symbol)),
+                Rows::Reference { columns, .. } => columns.contains(&("".into(), symbol)),
+                Rows::Step { relation, symbols } => {
+                    relation.shown.iter().any(|shown| shown.open && symbols[shown.column] == symbol)
+                }
+                Rows::Apply { .. } => false,
+            })
+        };
+        let open = outs.iter().filter(|out| out.open);
+        open.filter_map(|out| if let Expr::Column(symbol) = out.typed.expr { whole(symbol) } else { None })
+            .collect()
     }
 
     /// `alias.*` or `record.*`
