@@ -277,11 +277,37 @@ impl<'a> Scope<'a> {
         {
             return Ok(typed);
         }
-        let mut typed = self.column(side, first)?;
+        let mut typed = match self.payload_first(side, first, clause)? {
+            Some(typed) => typed,
+            None => self.column(side, first)?,
+        };
         for member in members {
             typed = Typed { expr: part_of(typed.expr, member), ty: None };
         }
         Ok(typed)
+    }
+
+    /// A name of metadata in another spelling, which the query does not write exactly anywhere: the payload's own
+    /// member of that spelling comes first (A-NAME-CASE, C-METADATA).
+    fn payload_first(
+        &mut self,
+        side: usize,
+        name: &Name,
+        clause: Clause,
+    ) -> Result<Option<Typed>, QueryError> {
+        let Some(metadata) = METADATA.iter().find(|m| m.eq_ignore_ascii_case(&name.text)) else {
+            return Ok(None);
+        };
+        let exact = *metadata == name.text || self.build.text.contains(metadata);
+        let key = matches!(clause, Clause::TimestampBy | Clause::Partition)
+            || self.partition.as_deref().is_some_and(|key| key.eq_ignore_ascii_case(&name.text));
+        if exact || key || !matches!(self.sides[side].rows, Rows::Stream { .. }) {
+            return Ok(None);
+        }
+        let member = self.source_column(side, SourceColumn::Member(name.text.as_str().into()))?;
+        let otherwise = self.column(side, name)?.expr;
+        let either = vec![Expr::Column(member), otherwise];
+        Ok(Some(Typed { expr: Expr::Call(Function::Coalesce, either), ty: None }))
     }
 
     /// A path of the event being matched (rule 9.4).
