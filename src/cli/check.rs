@@ -31,8 +31,7 @@ pub(super) struct Arguments {
     /// How many schedules [default: as the job says; or REWINDOW_CASES]
     #[arg(long, value_parser = budget::parse_cases)]
     cases: Option<u64>,
-    /// Only part I of N parts of the campaign: with the same seed and cases no schedule is in two parts, and together
-    /// they are the whole. A part is not undecided for a state that it never reached
+    /// Only part I of N: no schedule is in two, all are the whole; never undecided for what it did not reach
     #[arg(long, value_name = "I/N", value_parser = Shard::parse)]
     shard: Option<Shard>,
     /// A number, `commit` or `random` [default: from name and version; or REWINDOW_SEED]
