@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use rewindow_query::{Row, Span, Timestamp};
 use rewindow_world::case::Case;
-use rewindow_world::outcome::{Failed, RecoveryReport, Run, Skipped, Step};
+use rewindow_world::outcome::{Failed, RecoveryReport, Run, Step};
 use rewindow_world::step_text;
 
 pub use legs::{Leg, legs};
@@ -507,17 +507,18 @@ fn fails_too_late(truth: &Truth, run: &Run, breach: &Breach) -> bool {
 }
 
 /// A shard that failed and was opened again fails again, at the same timestamp (rule 14.2): its input is the
-/// same. Not decided where a later start leaves the failing row out before it does, or it is in an announced gap.
+/// same. Not decided where no opening since was asked for the failing row and had the time to come there, or where it
+/// is in an announced gap.
 fn fails_again(truth: &Truth, run: &Run, allowed: &Allowed, excused: &Excused) -> Option<Breach> {
     run.failures.iter().find_map(|first| {
         let Failed { shard, generation, ref failure, .. } = *first;
         let later = |number: u32| number > generation;
-        let reopened = |r: &&RecoveryReport| r.shard == shard && r.role.writes() && later(r.generation);
+        let reopened = |r: &&RecoveryReport| {
+            let writes = r.shard == shard && r.role.writes() && later(r.generation);
+            writes && allowed.comes_to(r, failure.at)
+        };
         run.recoveries.iter().find(reopened)?;
         let again = run.failures.iter().find(|f| f.shard == shard && later(f.generation));
-        let until = again.map_or(Timestamp::MAX, |again| again.at);
-        let between = first.at..=until;
-        let left_out = |s: &Skipped| s.shard == shard && failure.at < s.until && between.contains(&s.at);
         // In a gap of the one or the other, either may be what the other is not.
         let [_, before] = allowed.by(shard, first.at);
         let after = match again {
@@ -526,8 +527,7 @@ fn fails_again(truth: &Truth, run: &Run, allowed: &Allowed, excused: &Excused) -
         };
         let met = [failure.at, again.map_or(failure.at, |again| again.failure.at)];
         let in_gap = |openings| met.iter().any(|&at| allowed.announced(shard, openings, at));
-        let moot = run.skipped.iter().any(left_out) || [before, after].into_iter().any(in_gap);
-        if moot || excused.stands_still(shard) {
+        if [before, after].into_iter().any(in_gap) || excused.stands_still(shard) {
             return None;
         }
         // A start that goes back may meet a row that fails and that the one before was not asked for.

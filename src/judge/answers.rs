@@ -71,6 +71,11 @@ impl Allowed {
         self.last(shard, |g| g.number <= until && g.output_from <= at && at < g.stopped)
     }
 
+    /// Whether an opening was asked for rows of this timestamp, and the user did not stop it before it had come there.
+    pub(super) fn comes_to(&self, report: &RecoveryReport, at: Timestamp) -> bool {
+        self.generation(report).is_some_and(|g| g.output_from <= at && at < g.stopped)
+    }
+
     fn last(&self, shard: usize, wanted: impl Fn(&Generation) -> bool) -> u32 {
         let of = self.shards.get(shard).map_or(&[][..], Vec::as_slice);
         of.iter().rfind(|g| wanted(g)).map_or(0, |generation| generation.number)
