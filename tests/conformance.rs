@@ -123,7 +123,7 @@ fn drops_refusals_and_failures_otherwise_than_published_are_seen() {
         }
         let Some(stream) = test.inputs.iter().find(|stream| !stream.events.is_empty()) else { continue };
         let lost = Drop { stream: stream.name.clone(), row: 0, reason: Reason::Late };
-        match test.drops.as_mut().unwrap() {
+        match test.drops.get_or_insert_default() {
             expected if expected.is_empty() => expected.push(lost),
             expected => drop(expected.pop()),
         }
