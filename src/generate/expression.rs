@@ -310,8 +310,7 @@ impl Writer<'_> {
             text.push_str(" ELSE NULL");
             types.push(None);
         }
-        let ty = types[0].filter(|ty| types.iter().all(|other| *other == Some(*ty)));
-        Written { text: format!("{text} END"), ty, usual: want }
+        Written { text: format!("{text} END"), ty: type_of_case(&types), usual: want }
     }
 
     /// An expression of that sort, of whatever static type; in a risky scope now and then of another sort.
@@ -358,6 +357,17 @@ impl Writer<'_> {
         };
         self.argument(want, depth)
     }
+}
+
+/// What CASE gives: the type of its results, or the highest of numbers (rule 5.9); `None` where one is not known.
+fn type_of_case(types: &[Option<Type>]) -> Option<Type> {
+    let known: Vec<Type> = types.iter().copied().collect::<Option<_>>()?;
+    if known.iter().all(|ty| *ty == known[0]) {
+        return Some(known[0]);
+    }
+    let numbers = [Type::Float, Type::Bigint, Type::Bit];
+    let highest = numbers.into_iter().find(|ty| known.contains(ty));
+    highest.filter(|_| known.iter().all(|ty| numbers.contains(ty)))
 }
 
 /// A call of written arguments.
