@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use rewindow_query::{Entry, LogView, Outcome, Retained, Timestamp, Why};
+use rewindow_query::{Entry, LogView, Outcome, Retained, Row, Timestamp, Why};
 use rewindow_world::case::{Case, SinkKind};
 use rewindow_world::error::CaseError;
 use rewindow_world::guarded::{self, Given, GuardedWorker, Panic};
@@ -248,7 +248,29 @@ fn positions(truth: &Truth, shard: usize, read: &[&Entry]) -> BTreeMap<(usize, u
 fn quiet(truth: &Truth, case: &Case, run: &Run) -> Verdict {
     let mut case = Case { faults: Vec::new(), ..case.clone() };
     case.deployment.sink = SinkKind::Append;
-    judge(truth, &case, run)
+    let verdict = judge(truth, &case, run);
+    match &verdict {
+        Verdict::Held(_) => other_order(truth, run).map_or(verdict, broken),
+        Verdict::Broken(_) => verdict,
+    }
+}
+
+/// The first row whose columns stand in another order than those of the row owed: equal records may do that.
+fn other_order(truth: &Truth, run: &Run) -> Option<Breach> {
+    fn names(row: &Row) -> Vec<&str> {
+        row.record.members().iter().map(|(name, _)| &**name).collect()
+    }
+    run.deliveries.iter().find_map(|delivery| {
+        delivery.rows.iter().find_map(|row| {
+            let owed = &truth.answer.rows[truth.find(row)?];
+            let message = || format!("columns {:?}, not {:?}", names(row), names(owed));
+            let breach = || {
+                let (output, shard) = (Some(row.output), Some(delivery.shard));
+                truth.breach(Claim::Agree, Kind::Differs, output, shard, row.timestamp, message())
+            };
+            (names(row) != names(owed)).then(breach)
+        })
+    })
 }
 
 fn broken(breach: Breach) -> Verdict {
@@ -273,5 +295,14 @@ mod tests {
             assert_eq!(breach.as_ref().is_some_and(|b| b.kind == Kind::Panicked), wrong == Wrong::Panics);
             assert_eq!(breach.map(|b| b.claim), (wrong != Wrong::Never).then_some(Claim::Resume));
         }
+    }
+
+    #[test]
+    fn columns_stand_in_the_order_of_the_select_list() {
+        let case = toy::case(12);
+        let truth = Truth::of(&case).unwrap();
+        let toy = Toy::new(&truth.plan, &case, Wrong::Reverses);
+        let agreed = agree(&truth, &case, &toy, &mut Seeded::new(1, 1)).unwrap();
+        assert_eq!(agreed.breach().map(|breach| breach.kind), Some(Kind::Differs));
     }
 }

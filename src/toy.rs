@@ -100,6 +100,8 @@ pub(crate) enum Wrong {
     Withholds,
     /// Of its restores every second one is right, whatever the run.
     Drifts,
+    /// The columns of its rows stand the other way round.
+    Reverses,
 }
 
 pub(crate) struct Toy {
@@ -149,6 +151,7 @@ impl Subject for Toy {
             output_from: opening.output_from,
             done: false,
             panics: false,
+            reverses: self.wrong == Wrong::Reverses,
             entries: Vec::new(),
         };
         let may = match opening.why {
@@ -198,6 +201,7 @@ struct ToyWorker {
     output_from: Timestamp,
     done: bool,
     panics: bool,
+    reverses: bool,
     entries: Vec<Entry>,
 }
 
@@ -218,7 +222,11 @@ impl Worker for ToyWorker {
                 && shard.partition == row.partition
                 && row.timestamp >= self.output_from
         };
-        answer.failure.map_or_else(|| Ok(answer.rows.into_iter().filter(own).collect()), Err)
+        let turned = |row: Row| match self.reverses {
+            true => Row { record: Arc::new(row.record.members().iter().rev().cloned().collect()), ..row },
+            false => row,
+        };
+        answer.failure.map_or_else(|| Ok(answer.rows.into_iter().filter(own).map(turned).collect()), Err)
     }
 
     fn frontier(&self) -> Timestamp {
