@@ -100,7 +100,10 @@ impl Slots {
         columns.iter().for_each(|column| hash_column(column, &mut hashes));
         for (row, &hash) in hashes.iter().enumerate() {
             let slot = match self.find_hashed(hash, |key| same(key, columns, row)) {
-                NONE => self.insert_tuple(hash, columns.iter().map(|column| column.value(row)).collect()),
+                NONE => {
+                    let key = columns.iter().map(|column| column.value(row).canonical());
+                    self.insert_tuple(hash, key.collect())
+                }
                 slot => slot,
             };
             slots.push(slot);
@@ -117,7 +120,7 @@ impl Slots {
         }
         let hash = hash_key(key);
         match self.find_hashed(hash, |known| known == key) {
-            NONE => self.insert_tuple(hash, key.into()),
+            NONE => self.insert_tuple(hash, key.iter().cloned().map(Value::canonical).collect()),
             slot => slot,
         }
     }

@@ -36,11 +36,13 @@ pub(crate) fn members(group: &Group, rows: &[Fact], failures: &mut Failures) -> 
 
 fn member(group: &Group, row: &Fact) -> Result<Member, String> {
     let values = |exprs: &[Expr]| exprs.iter().map(|expr| evaluate(expr, row)).collect();
+    // Which of several spellings of a key is shown must not depend on which came first (C-KEY).
     let key: Result<Vec<Value>, String> = values(&group.keys);
+    let key = key.map(|key| key.into_iter().map(Value::canonical).collect());
     let arguments: Result<Vec<Argument>, String> =
         group.calls.iter().map(|call| prepare(call, row)).collect();
     let session: Result<Vec<Value>, String> = values(&group.session_by);
-    let (key, arguments, session) = (key?.into(), arguments?, session?);
+    let (key, arguments, session) = (key?, arguments?, session?);
     Ok(Member { timestamp: row.timestamp, key, session, arguments })
 }
 

@@ -171,6 +171,23 @@ impl Hash for Value {
     }
 }
 
+impl Value {
+    /// The one spelling of all values that are one key (choice C-KEY): no minus zero, members by name.
+    #[must_use]
+    pub fn canonical(self) -> Value {
+        match self {
+            Value::Float(float) => Value::Float(canonical(float)),
+            Value::Array(items) => Value::Array(items.iter().cloned().map(Value::canonical).collect()),
+            Value::Record(record) => {
+                let members = record.sorted().into_iter().cloned();
+                let members = members.map(|(name, value)| (name, value.canonical()));
+                Value::Record(Arc::new(members.collect()))
+            }
+            plain => plain,
+        }
+    }
+}
+
 /// Minus zero and zero are one key.
 fn canonical(float: f64) -> f64 {
     if float == 0.0 { 0.0 } else { float }
