@@ -204,20 +204,29 @@ impl Lookup {
             Some(Data::Int(numbers)) => numbers.iter().map(|&number| number as usize).collect(),
             _ => Vec::new(),
         };
-        let (mut left, mut right, mut pair) = (Vec::new(), Vec::new(), 0);
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        let mut answers = asked.into_iter().zip(held).peekable();
+        let mut candidates = (0..lefts.len()).peekable();
         for row in range.start..next {
             if known.is_some_and(|known| batch.timestamps[row] >= known) {
                 break;
             }
-            let before = left.len();
-            while pair < held.len() && lefts[asked[pair]] as usize == row {
-                if held[pair] {
-                    left.push(row as u32);
-                    right.push(rights[asked[pair]]);
+            let (before, mut failed) = (left.len(), false);
+            while let Some(pair) = candidates.next_if(|&pair| lefts[pair] as usize == row) {
+                match answers.next_if(|&(answered, _)| answered == pair) {
+                    Some((_, true)) => {
+                        left.push(row as u32);
+                        right.push(rights[pair]);
+                    }
+                    Some((_, false)) => {}
+                    // Its failure does not count; it is one of the row, which is absent then.
+                    None => failed = true,
                 }
-                pair += 1;
             }
-            if self.op.left_outer && left.len() == before {
+            if failed {
+                left.truncate(before);
+                right.truncate(before);
+            } else if self.op.left_outer && left.len() == before {
                 left.push(row as u32);
                 right.push(index.rows as u32);
             }
