@@ -14,7 +14,7 @@ use rewindow::choices::Seeded;
 use rewindow::generate::small_case;
 use rewindow::laws;
 use rewindow::report::{Origin, read, title};
-use rewindow::trial::trial_twice;
+use rewindow::trial::{trial, trial_twice};
 use rewindow_world::case::Case;
 use support::{engine, holds_in_the_world, report, truth, whole_engine};
 
@@ -37,9 +37,16 @@ fn check(text: &str) -> Result<(), String> {
     let truth = truth(&case);
     let subject = engine(&truth.plan, &case);
     let say = |breach: &rewindow::judge::Breach| format!("{}: {}", title(breach), breach.message);
-    let (_, verdict) = trial_twice(&truth, &case, subject.as_ref());
+    let (traced, verdict) = trial_twice(&truth, &case, subject.as_ref());
     if let Some(breach) = verdict.breach() {
         return Err(say(breach));
+    }
+    let (fast, verdict) = trial(&truth, &case, subject.as_ref(), false);
+    if let Some(breach) = verdict.breach() {
+        return Err(format!("without a trace: {}", say(breach)));
+    }
+    if fast.failures != traced.failures {
+        return Err(format!("without a trace {:?}, with it {:?}", fast.failures, traced.failures));
     }
     let whole = whole_engine(&truth.plan, &case);
     for cut in 0..CUTS {

@@ -38,11 +38,14 @@ pub(crate) struct Saves {
     voided: Vec<Option<Saved>>,
     /// Something besides the next fault looks at them.
     always: bool,
+    /// All that fall due are written.
+    all: bool,
 }
 
 impl Saves {
-    pub(crate) fn new(tasks: usize, always: bool) -> Saves {
-        Saves { tasks: vec![VecDeque::new(); tasks], voided: vec![None; tasks], always }
+    pub(crate) fn new(tasks: usize, always: bool, all: bool) -> Saves {
+        let all = all || always;
+        Saves { tasks: vec![VecDeque::new(); tasks], voided: vec![None; tasks], always, all }
     }
 
     /// The newest of each task, for a job that takes the place of this one.
@@ -117,7 +120,7 @@ impl World<'_> {
             let catching = part.catching.is_some();
             self.reach(reached::SAVED);
             self.reach_times(reached::SAVED_CATCHING, catching.into());
-            if self.options.trace || self.saves.always {
+            if self.saves.all {
                 self.write_due(task);
             }
         }

@@ -50,7 +50,7 @@ pub const RESTART_AFTER: Span = Span::seconds(30);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RunOptions {
     /// Keep every step in [`Run::trace`]. Without it, workers are asked for checkpoints only where a
-    /// fault will make use of them.
+    /// fault will make use of them; a job that fails by itself, which no fault tells before, is run once more with all.
     pub trace: bool,
 }
 
@@ -87,7 +87,11 @@ pub fn begin(
     subject: &dyn Subject,
     options: RunOptions,
 ) -> Result<(Run, Option<Left>), CaseError> {
-    play(case, plan, subject, options, None)
+    let (run, left) = play(case, plan, subject, options, None, options.trace)?;
+    if options.trace || run.failures.is_empty() {
+        return Ok((run, left));
+    }
+    play(case, plan, subject, options, None, true)
 }
 
 /// Runs the job that takes the place of another, from the moment at which that was stopped. The case is what
@@ -102,7 +106,8 @@ pub fn go_on(
     subject: &dyn Subject,
     options: RunOptions,
 ) -> Result<(Run, Option<Left>), CaseError> {
-    play(case, plan, subject, options, Some(left))
+    // What was left behind is there once: it cannot be run again where it fails.
+    play(case, plan, subject, options, Some(left), true)
 }
 
 fn play(
@@ -111,6 +116,7 @@ fn play(
     subject: &dyn Subject,
     options: RunOptions,
     left: Option<Left>,
+    saves_all: bool,
 ) -> Result<(Run, Option<Left>), CaseError> {
     let log = Log::new(Journal::of(case, plan)?, case);
     let (shards, layout) = match guarded::layout(subject) {
@@ -147,6 +153,7 @@ fn play(
         saves: Saves::new(
             parts.len(),
             linked || sink.asks_for_saves() || case.faults.iter().any(|fault| fault.kind.asks_for_saves()),
+            saves_all,
         ),
         control,
         sink,
