@@ -515,7 +515,8 @@ fn fails_again(truth: &Truth, run: &Run, allowed: &Allowed, excused: &Excused) -
         let later = |number: u32| number > generation;
         let reopened = |r: &&RecoveryReport| {
             let writes = r.shard == shard && r.role.writes() && later(r.generation);
-            writes && allowed.comes_to(r, failure.at)
+            let in_gap = allowed.announced(shard, r.generation, failure.at);
+            writes && allowed.comes_to(r, failure.at) && !in_gap
         };
         run.recoveries.iter().find(reopened)?;
         let again = run.failures.iter().find(|f| f.shard == shard && later(f.generation));
