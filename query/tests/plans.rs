@@ -442,6 +442,25 @@ fn double_quotes_are_a_column_or_a_text() {
          3 project b <- 2
          output <- 3",
     );
+    // Where a constant makes no sense it is a column, whose it is as of the plain name; elsewhere a text.
+    let join = "FROM A a JOIN B b ON DATEDIFF(minute, a, b) BETWEEN 0 AND 1 AND a.k = b.k";
+    for place in ["\"q\" * 2", "DATEADD(day, \"q\", a.t)", "COALESCE(\"q\", 1)", "\"q\" + 1", "YEAR(\"q\")"] {
+        for name in ["\"q\"", "q"] {
+            let query = format!("SELECT {} AS x {join}", place.replace("\"q\"", name));
+            let error = analyse(&query, None).expect_err(&query);
+            assert_eq!(error.code, "ambiguous-column", "{query}");
+        }
+    }
+    let query = format!("SELECT a.k, YEAR(\"2024-01-02\") AS y {join} WHERE a.v = \"q\"");
+    check(
+        &query,
+        "0 ordering A [$timestamp, k, v]
+         1 ordering B [$timestamp, k]
+         2 join minute 0..=1 of a.$timestamp b.$timestamp on (datediff minute(a.$timestamp, b.$timestamp) between 0 and 1 and a.k = b.k) <- 0, 1
+         3 filter a.v = 'q' <- 2
+         4 project k = a.k, y = datepart year('2024-01-02') <- 3
+         output <- 4",
+    );
 }
 
 /// C-NAME: as a key, a name is itself in any case.

@@ -189,20 +189,41 @@ fn lacks(wanted: u8, ty: Ty) -> Option<&'static str> {
     (!fits).then_some(needs)
 }
 
-/// The arguments of a call that are numbers, arrays or records, or aggregated: no constant text stands there.
+/// The arguments of a call that are numbers, arrays or records, or aggregated, or stand before the others of
+/// COALESCE and NULLIF: no constant text makes sense there.
 pub(super) fn named_arguments(call: &Call) -> impl Iterator<Item = &Ast> {
     let name = call.name.to_ascii_lowercase();
-    let all = super::aggregate::named(&name).is_some()
+    let first = super::aggregate::named(&name).is_some()
         || super::apply::named(&name).is_some()
-        || matches!(name.as_str(), "lag" | "last");
-    let takes = plain(&name).map_or("", |(_, takes, _)| takes.trim_end_matches('*')).as_bytes();
-    let wanted =
-        move |place| takes.get(place).or(takes.last()).is_some_and(|w| matches!(w, b'n' | b'a' | b'r'));
-    call.args
-        .iter()
-        .enumerate()
-        .filter(move |(place, _)| if all { *place == 0 } else { wanted(*place) })
-        .map(|(_, arg)| arg)
+        || matches!(name.as_str(), "lag" | "last" | "coalesce" | "nullif");
+    let own = call.args.iter().take(usize::from(first));
+    own.chain(taken(call, if name == "dateadd" { b".n." } else { b"" }, b"nar"))
+}
+
+/// The arguments of a call that are shapes.
+pub(super) fn shapes(call: &Call) -> impl Iterator<Item = &Ast> {
+    taken(call, b"", b"g")
+}
+
+/// The arguments of a call that are of one of some letters (see [`lacks`]); `other` tells the letters of a call
+/// that is no plain function.
+fn taken<'a>(call: &'a Call, other: &'static [u8], wanted: &'static [u8]) -> impl Iterator<Item = &'a Ast> {
+    let plain = plain(&call.name.to_ascii_lowercase());
+    let takes = plain.map_or(other, |(_, takes, _)| takes.trim_end_matches('*').as_bytes());
+    let letter = move |place| takes.get(place).or(takes.last());
+    let args = call.args.iter().enumerate();
+    args.filter(move |(place, _)| letter(*place).is_some_and(|l| wanted.contains(l))).map(|(_, arg)| arg)
+}
+
+/// The arguments of a call that are datetimes.
+pub(super) fn dates(call: &Call) -> &[Ast] {
+    let from = match dated(&call.name.to_ascii_lowercase()) {
+        Some(Dated::Part(_)) => 0,
+        Some(Dated::Diff | Dated::DatePart | Dated::DateName) => 1,
+        Some(Dated::Add) => 2,
+        None => return &[],
+    };
+    call.args.get(from..).unwrap_or_default()
 }
 
 /// A function, what its arguments are (see [`lacks`]; with `*` the last repeats), and how many it needs.

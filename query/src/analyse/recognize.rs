@@ -54,9 +54,11 @@ impl Builder {
     }
 }
 
-impl Scope<'_> {
-    fn recognize(mut self, what: &Recognize) -> Result<Relation, QueryError> {
+impl<'a> Scope<'a> {
+    fn recognize(mut self, what: &'a Recognize) -> Result<Relation, QueryError> {
         let limit = super::analytic::limit_of(&what.limit.0, &what.limit.1)?;
+        let names = variables(what)?;
+        self.pattern = Some((what, names.iter().map(|name| name.to_ascii_lowercase()).collect()));
         let mut partition: Vec<Expr> = Vec::new();
         for key in &what.partition {
             let expr = self.value(key, Clause::Where)?.expr;
@@ -74,7 +76,6 @@ impl Scope<'_> {
                 "the columns of TIMESTAMP BY ... OVER must be in PARTITION BY of the pattern (rule 3.9)";
             return Err(fail(codes::SUBSTREAMS, &what.place, "substreams mixed", message));
         }
-        let names = variables(what)?;
         self.remark_on_unused(what);
         let pattern = self.shape(&what.pattern, &names)?;
         check_places(&pattern, &what.place)?;

@@ -4,6 +4,7 @@
 //! dynamic: any name is a member, asked of the source when it is first used. A step's columns are known.
 //! Invariant: a symbol stands for one column of one side for the whole SELECT.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::group::Grouping;
@@ -14,8 +15,9 @@ use super::{Builder, Relation, Shown};
 use crate::codes::{self, fail};
 use crate::error::QueryError;
 use crate::expr::{BinaryOp, Expr, Function};
-use crate::parse::ast::{Ast, From, Kind, More, Name, Quote, Select, What};
+use crate::parse::ast::{Ast, From, Kind, More, Name, Quote, Recognize, Select, What};
 use crate::plan::{Op, SourceColumn};
+use crate::time::Timestamp;
 use crate::value::{Type, Value};
 
 /// Metadata of an input (rule 3.11), readable by name and no part of `*`.
@@ -65,6 +67,8 @@ pub(super) struct Scope<'a> {
     pub(super) probing: bool,
     /// While DEFINE and MEASURES are lowered.
     pub(super) matching: Option<Matching>,
+    /// MATCH_RECOGNIZE of FROM with its variables in lower case, in the scope that lowers it.
+    pub(super) pattern: Option<(&'a Recognize, BTreeSet<String>)>,
 }
 
 /// One stream or step of FROM and JOIN.
@@ -111,6 +115,7 @@ impl<'a> Scope<'a> {
             joins: Vec::new(),
             probing: false,
             matching: None,
+            pattern: None,
         }
     }
 
@@ -287,7 +292,7 @@ impl<'a> Scope<'a> {
         Ok(typed)
     }
 
-    /// A name of metadata in another spelling, which the query does not write exactly anywhere: the payload's own
+    /// A name of metadata in another spelling, which the SELECT does not read spelled exactly: the payload's own
     /// member of that spelling comes first (A-NAME-CASE, C-METADATA).
     fn payload_first(
         &mut self,
@@ -298,7 +303,7 @@ impl<'a> Scope<'a> {
         let Some(metadata) = METADATA.iter().find(|m| m.eq_ignore_ascii_case(&name.text)) else {
             return Ok(None);
         };
-        let exact = *metadata == name.text || self.build.text.contains(metadata);
+        let exact = *metadata == name.text || self.reads_of(side, metadata);
         let key = matches!(clause, Clause::TimestampBy | Clause::Partition)
             || self.partition.as_deref().is_some_and(|key| key.eq_ignore_ascii_case(&name.text));
         if exact || key || !matches!(self.sides[side].rows, Rows::Stream { .. }) {
@@ -371,9 +376,12 @@ impl<'a> Scope<'a> {
             sides.clone().any(|side| self.has(side, &name.text, alike))
                 || self.read_somewhere(&name.text, alike)
         };
+        let metadata = METADATA.iter().any(|m| m.eq_ignore_ascii_case(&name.text))
+            && sides.clone().any(|side| self.has(side, &name.text, loose));
         match open.as_slice() {
-            _ if known(exact) => Quoted::Column,
-            [_] if self.placed_as_name(&name.text) => Quoted::Column,
+            _ if metadata || known(exact) => Quoted::Column,
+            // Of several open inputs, it is refused as ambiguous, like the plain name.
+            [_, ..] if self.placed_as_name(&name.text) => Quoted::Column,
             _ if known(loose) && self.placed_as_name(&name.text) => Quoted::Column,
             // A column the query knows in another spelling: `ELSE "B"` beside a column b.
             _ if known(loose) => Quoted::Text,
@@ -430,14 +438,51 @@ impl<'a> Scope<'a> {
     /// Whether a clause of the SELECT reads a column of a name like this, not in double quotes.
     fn read_somewhere(&self, name: &str, alike: fn(&str, &str) -> bool) -> bool {
         let mut test = |ast: &Ast| match &ast.kind {
-            Kind::Path(path) => self.column_read(path).is_some_and(|read| alike(read, name)),
+            Kind::Path(path) => {
+                path.iter().take(2).any(|part| alike(&part.text, name))
+                    && self.column_read(path).is_some_and(|read| alike(read, name))
+            }
             _ => false,
         };
-        expressions(self.select).any(|ast| ast.any(&mut test))
+        self.expressions().chain(self.measures()).any(|ast| ast.any(&mut test))
+    }
+
+    /// Whether a clause of the SELECT reads a column of a side, its name spelled exactly so.
+    fn reads_of(&self, side: usize, name: &str) -> bool {
+        let mut test = |ast: &Ast| {
+            let Kind::Path(path) = &ast.kind else { return false };
+            match self.qualifier(path) {
+                Some(own) => own == side && path[1].text == name,
+                None => path[0].text == name && self.side_with(&path[0]).is_ok_and(|own| own == side),
+            }
+        };
+        self.expressions().chain(self.measures()).any(|ast| ast.any(&mut test))
+    }
+
+    /// The side that the first part of a path names: its input, or the one a variable of the pattern stands for.
+    fn qualifier(&self, path: &[Name]) -> Option<usize> {
+        let alias = path.first().filter(|_| path.len() > 1)?;
+        match &self.pattern {
+            Some((_, variables)) if variables.contains(&alias.text.to_ascii_lowercase()) => Some(0),
+            _ => self.side_named(&alias.text),
+        }
+    }
+
+    /// All expressions of the SELECT; of a pattern those of PARTITION BY and DEFINE.
+    fn expressions(&self) -> impl Iterator<Item = &'a Ast> {
+        let pattern = self.pattern.as_ref().map(|(what, _)| *what).into_iter();
+        let terms = |what: &'a Recognize| what.partition.iter().chain(what.define.iter().map(|(_, ast)| ast));
+        expressions(self.select).chain(pattern.flat_map(terms))
+    }
+
+    fn measures(&self) -> impl Iterator<Item = &'a Ast> {
+        let pattern = self.pattern.as_ref().map(|(what, _)| *what).into_iter();
+        pattern.flat_map(|what| what.measures.iter().map(|(ast, _)| ast))
     }
 
     /// Whether the name stands, in double quotes, where a constant text makes no sense: a whole item without
-    /// alias, a whole key, the argument of an aggregate, an operand of arithmetic, a number wanted.
+    /// alias, a whole key, the argument of an aggregate, an operand of arithmetic, a number, a date or a shape
+    /// wanted, before the other arguments of COALESCE and NULLIF.
     fn placed_as_name(&self, name: &str) -> bool {
         let is = |ast: &Ast| lone_quoted(ast).is_some_and(|quoted| quoted.text.eq_ignore_ascii_case(name));
         let items = self.select.items.iter();
@@ -447,23 +492,34 @@ impl<'a> Scope<'a> {
             _ => None,
         });
         let of_input = |from: &'a From| from.timestamp_by.iter().chain(&from.over).chain(&from.partition);
-        let mut keys = items.chain(&self.select.group).chain(froms(self.select).flat_map(of_input));
+        let of_pattern = self.pattern.iter().flat_map(|(what, _)| &what.partition);
+        let of_inputs = froms(self.select).flat_map(of_input);
+        let mut keys = items.chain(&self.select.group).chain(of_inputs).chain(of_pattern);
         if keys.any(is) {
             return true;
         }
+        // A constant that reads as a time is a date, one in WKT or GeoJSON a shape; the name of an input is its
+        // timestamp (rule 8.1).
+        let a_time = Timestamp::parse(name).is_some() || self.side_named(name).is_some();
+        let a_shape = name.contains(['(', '{']);
         let mut test = |ast: &Ast| match &ast.kind {
             Kind::Negate(inner) | Kind::BitNot(inner) | Kind::IsNull(inner, _) => is(inner),
-            Kind::Binary(op, a, b) => *op != BinaryOp::Add && (is(a) || is(b)),
+            Kind::Binary(BinaryOp::Add, a, b) => is(a) && is_number(b) || is(b) && is_number(a),
+            Kind::Binary(_, a, b) => is(a) || is(b),
             Kind::Like { expr, .. } => is(expr),
-            Kind::Cast { expr, to, .. } => is(expr) && !matches!(to.as_str(), "nvarchar(max)" | "datetime"),
+            Kind::Cast { expr, to, .. } if to == "datetime" => is(expr) && !a_time,
+            Kind::Cast { expr, to, .. } => is(expr) && to != "nvarchar(max)",
             Kind::Call(call) => {
                 let over = call.over.iter();
                 let mut keys = over.flat_map(|o| o.partition.iter().chain(o.order.iter().map(|(e, _)| e)));
-                keys.any(is) || super::function::named_arguments(call).any(is)
+                keys.any(is)
+                    || super::function::named_arguments(call).any(is)
+                    || !a_shape && super::function::shapes(call).any(is)
+                    || !a_time && super::function::dates(call).iter().any(is)
             }
             _ => false,
         };
-        expressions(self.select).any(|ast| ast.any(&mut test))
+        self.expressions().any(|ast| ast.any(&mut test))
     }
 
     /// A text in double quotes (A-DOUBLE-QUOTES).
@@ -531,8 +587,7 @@ impl<'a> Scope<'a> {
         if path.len() == 1 && path[0].quote == Quote::Double {
             return None;
         }
-        let qualified = path.len() > 1 && self.side_named(&path[0].text).is_some();
-        Some(&path[usize::from(qualified)].text)
+        Some(&path[usize::from(self.qualifier(path).is_some())].text)
     }
 
     /// The expression behind an explicit alias of the SELECT list.
@@ -740,6 +795,15 @@ pub(super) fn lone_quoted(ast: &Ast) -> Option<&Name> {
     match &ast.kind {
         Kind::Path(path) if path.len() == 1 && path[0].quote == Quote::Double => path.first(),
         _ => None,
+    }
+}
+
+/// Whether an expression is a number as it is written.
+fn is_number(ast: &Ast) -> bool {
+    match &ast.kind {
+        Kind::Integer(_) | Kind::Decimal(..) => true,
+        Kind::Negate(inner) => is_number(inner),
+        _ => false,
     }
 }
 
