@@ -463,6 +463,25 @@ fn double_quotes_are_a_column_or_a_text() {
     );
 }
 
+/// C-CASE: of a CASE inside another each result is raised once, so a plan grows no faster than its text.
+#[test]
+fn results_of_a_nested_case_are_raised_one_by_one() {
+    check(
+        "SELECT CASE WHEN a = 1 THEN 1.5 ELSE CASE WHEN a = 2 THEN 'x' WHEN a = 3 THEN 3 ELSE
+            CASE WHEN a = 4 THEN 4.5 ELSE b END END END AS y FROM A",
+        "0 ordering A [a, b]
+         1 project y = case when a = 1 then 1.5 else case when a = 2 then 'x' when a = 3 then cast(3 as float) \
+         else case when a = 4 then 4.5 else case when gettype(b) = 'bigint' then cast(b as float) else b end end end end <- 0
+         output <- 1",
+    );
+    let nested = |levels: usize| {
+        let case = |inner: String, level| format!("CASE WHEN a = {level} THEN {level}.5 ELSE {inner} END");
+        let text = format!("SELECT {} AS y FROM A", (0..levels).fold("b".to_owned(), case));
+        analyse(&text, None).expect("a plan").to_string().len()
+    };
+    assert!(nested(40) < 5 * nested(10), "{} and {}", nested(40), nested(10));
+}
+
 /// C-NAME: as a key, a name is itself in any case.
 #[test]
 fn a_key_is_found_in_any_case() {

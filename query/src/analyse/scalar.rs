@@ -228,21 +228,34 @@ impl Scope<'_> {
         if *ty == Some(highest) || matches!(expr, Expr::Literal(Value::Null)) {
             return Ok(());
         }
-        let cast = |expr: &Expr| Expr::Cast { expr: Box::new(expr.clone()), to: highest, lenient: false };
         if ty.is_some() {
-            (*expr, *ty) = (cast(expr), Some(highest));
+            (*expr, *ty) = (cast_to(highest, expr), Some(highest));
             return Ok(());
         }
-        if highest != Type::Float {
+        if highest == Type::Float { self.bigint_to_float(expr, place) } else { Ok(()) }
+    }
+
+    /// A value of any type as a float where it is a bigint; of a CASE, each of its results, so that what is nested
+    /// is not repeated.
+    fn bigint_to_float(&mut self, expr: &mut Expr, place: &Range<usize>) -> Result<(), QueryError> {
+        if is_never_bigint(expr) {
+            return Ok(());
+        }
+        if let Expr::Case(branches, otherwise) = expr {
+            for (_, then) in branches {
+                self.bigint_to_float(then, place)?;
+            }
+            return self.bigint_to_float(otherwise, place);
+        }
+        if matches!(expr, Expr::Literal(Value::Int(_)) | Expr::Cast { to: Type::Bigint, .. }) {
+            *expr = cast_to(Type::Float, expr);
             return Ok(());
         }
         let mut size = 0;
         expr.visit(&mut |_| size += 1);
         self.charge(2 * size, place)?;
-        let kind = Expr::Call(Function::GetType, vec![expr.clone()]);
-        let whole = Expr::Literal(Value::text(Type::Bigint.name()));
-        let is_whole = Predicate::Compare(CompareOp::Equal, kind, whole);
-        *expr = Expr::Case(vec![(is_whole, cast(expr))], Box::new(expr.clone()));
+        let raised = cast_to(Type::Float, expr);
+        *expr = Expr::Case(vec![(is_bigint(expr), raised)], Box::new(expr.clone()));
         Ok(())
     }
 
@@ -293,6 +306,35 @@ impl Scope<'_> {
                 ast.place.start
             ));
         }
+    }
+}
+
+fn cast_to(to: Type, expr: &Expr) -> Expr {
+    Expr::Cast { expr: Box::new(expr.clone()), to, lenient: false }
+}
+
+fn is_bigint(expr: &Expr) -> Predicate {
+    let kind = Expr::Call(Function::GetType, vec![expr.clone()]);
+    Predicate::Compare(CompareOp::Equal, kind, Expr::Literal(Value::text(Type::Bigint.name())))
+}
+
+/// Whether an expression shows by itself that it is no bigint.
+fn is_never_bigint(expr: &Expr) -> bool {
+    match expr {
+        Expr::Literal(value) => !matches!(value, Value::Int(_)),
+        Expr::Cast { to, .. } => *to != Type::Bigint,
+        // What was raised before.
+        Expr::Case(branches, otherwise) => {
+            let [(Predicate::Compare(CompareOp::Equal, Expr::Call(Function::GetType, of), kind), then)] =
+                branches.as_slice()
+            else {
+                return false;
+            };
+            let Expr::Cast { expr: cast, to: Type::Float, .. } = then else { return false };
+            let bigint = matches!(kind, Expr::Literal(Value::Text(kind)) if **kind == *Type::Bigint.name());
+            bigint && of.first() == Some(&**otherwise) && cast == otherwise
+        }
+        _ => false,
     }
 }
 
