@@ -14,6 +14,8 @@ mod external;
 mod function;
 mod group;
 mod join;
+mod quoted;
+mod reads;
 mod recognize;
 mod scalar;
 mod scope;

@@ -184,7 +184,7 @@ impl<'a> Scope<'a> {
     /// What an expression in DEFINE or MEASURES reads, if it is a term; `None` for what is made of terms.
     pub(super) fn match_term(&mut self, ast: &Ast) -> Result<Option<Typed>, QueryError> {
         let Some(mut matching) = self.matching.take() else { return Ok(None) };
-        if let Some(name) = super::scope::lone_quoted(ast).filter(|_| matching.own.is_none()) {
+        if let Some(name) = super::quoted::lone_quoted(ast).filter(|_| matching.own.is_none()) {
             // A measure reads columns by their variables only.
             self.matching = Some(matching);
             return Ok(Some(self.double_quoted(name)));
@@ -208,7 +208,7 @@ impl<'a> Scope<'a> {
 
     fn read_term(&mut self, ast: &Ast, matching: &Matching) -> Result<Option<(MatchTerm, Ty)>, QueryError> {
         match &ast.kind {
-            Kind::Path(path) if super::scope::lone_quoted(ast).is_some() && matching.own.is_some() => {
+            Kind::Path(path) if super::quoted::lone_quoted(ast).is_some() && matching.own.is_some() => {
                 // A name or a text, as everywhere (A-DOUBLE-QUOTES).
                 let typed = self.path(path, Clause::Where)?;
                 Ok(Some((MatchTerm::Current(typed.expr), typed.ty)))

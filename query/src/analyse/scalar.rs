@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::PARTS_MAX;
-use super::scope::{self, Clause, Scope, Typed};
+use super::scope::{Clause, Scope, Typed};
 use super::types::{self, Ty};
 use crate::codes::{self, fail};
 use crate::error::QueryError;
@@ -39,7 +39,7 @@ impl Scope<'_> {
                 if !self.is_grouped(clause) {
                     return self.path(path, clause);
                 }
-                if let Some(name) = scope::lone_quoted(ast)
+                if let Some(name) = super::quoted::lone_quoted(ast)
                     && self.is_text_of_group(name, clause)
                 {
                     return Ok(self.double_quoted(name));

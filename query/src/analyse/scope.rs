@@ -9,15 +9,16 @@ use std::sync::Arc;
 
 use super::group::Grouping;
 use super::join::Joined;
+use super::quoted::{Quoted, lone_quoted};
+use super::reads::froms;
 use super::recognize::Matching;
 use super::types::Ty;
 use super::{Builder, Relation, Shown};
 use crate::codes::{self, fail};
 use crate::error::QueryError;
-use crate::expr::{BinaryOp, Expr, Function};
-use crate::parse::ast::{Ast, From, Kind, More, Name, Quote, Recognize, Select, What};
+use crate::expr::{Expr, Function};
+use crate::parse::ast::{Ast, From, Kind, Name, Quote, Recognize, Select};
 use crate::plan::{Op, SourceColumn};
-use crate::time::Timestamp;
 use crate::value::{Type, Value};
 
 /// Metadata of an input (rule 3.11), readable by name and no part of `*`.
@@ -364,173 +365,6 @@ impl<'a> Scope<'a> {
         Ok(None)
     }
 
-    /// What a name in double quotes stands for (A-DOUBLE-QUOTES, C-QUOTES).
-    fn quoted(&self, name: &Name, clause: Clause) -> Quoted {
-        // TIMESTAMP BY and PARTITION BY see the input they belong to alone.
-        let own = matches!(clause, Clause::TimestampBy | Clause::Partition);
-        let sides = if own { self.sides.len() - 1 } else { 0 }..self.sides.len();
-        let open: Vec<usize> = sides.clone().filter(|&side| self.is_open(side)).collect();
-        let exact = |have: &str, name: &str| have == name;
-        let loose = |have: &str, name: &str| have.eq_ignore_ascii_case(name);
-        let known = |alike| {
-            sides.clone().any(|side| self.has(side, &name.text, alike))
-                || self.read_somewhere(&name.text, alike)
-        };
-        let metadata = METADATA.iter().any(|m| m.eq_ignore_ascii_case(&name.text))
-            && sides.clone().any(|side| self.has(side, &name.text, loose));
-        match open.as_slice() {
-            _ if metadata || known(exact) => Quoted::Column,
-            // Of several open inputs, it is refused as ambiguous, like the plain name.
-            [_, ..] if self.placed_as_name(&name.text) => Quoted::Column,
-            _ if known(loose) && self.placed_as_name(&name.text) => Quoted::Column,
-            // A column the query knows in another spelling: `ELSE "B"` beside a column b.
-            _ if known(loose) => Quoted::Text,
-            [one] => Quoted::Either(*one),
-            // None has it; or nobody can say whose column it would be.
-            _ => Quoted::Text,
-        }
-    }
-
-    /// Whether a name in double quotes above a grouping is a text: as a column it could not stand there.
-    pub(super) fn is_text_of_group(&self, name: &Name, clause: Clause) -> bool {
-        let alias = clause == Clause::Having && self.alias(&name.text).is_some();
-        !alias && !matches!(self.quoted(name, clause), Quoted::Column)
-    }
-
-    /// Whether a side is known, without the query's own words, to have a column of a name like this.
-    fn has(&self, side: usize, name: &str, alike: fn(&str, &str) -> bool) -> bool {
-        let table = |table: &[(Arc<str>, Type)]| table.iter().any(|(column, _)| alike(column, name));
-        match &self.sides[side].rows {
-            Rows::Stream { input, .. } => {
-                METADATA.iter().any(|m| alike(m, name)) || table(self.build.table_of(*input))
-            }
-            Rows::Reference { reference, .. } => table(self.build.table_of_reference(*reference)),
-            Rows::Apply { names, .. } => names.iter().any(|n| alike(n, name)),
-            Rows::Step { relation, .. } => {
-                let mut all = relation.shown.iter().chain(&relation.hidden);
-                all.any(|shown| !shown.open && alike(&shown.name, name))
-            }
-        }
-    }
-
-    /// Whether names of a side show only while the job runs.
-    fn is_open(&self, side: usize) -> bool {
-        match &self.sides[side].rows {
-            Rows::Stream { input, .. } => self.build.table_of(*input).is_empty(),
-            Rows::Reference { reference, .. } => self.build.table_of_reference(*reference).is_empty(),
-            Rows::Apply { .. } => false,
-            Rows::Step { relation, .. } => relation.shown.iter().any(|s| s.open),
-        }
-    }
-
-    /// The member of that name where the event has it, else the name as a text.
-    fn either(&mut self, side: usize, name: &Name) -> Result<Typed, QueryError> {
-        self.charge(2, &name.place)?;
-        let column = self.column(side, name)?;
-        let text = Expr::Literal(Value::text(name.text.as_str()));
-        self.warn(format!(
-            "\"{0}\" is read as the column {0} where an event has it, else as a text (A-DOUBLE-QUOTES): [{0}] is always the column, '{0}' always the text",
-            name.text
-        ));
-        Ok(Typed { expr: Expr::Call(Function::Coalesce, vec![column.expr, text]), ty: None })
-    }
-
-    /// Whether a clause of the SELECT reads a column of a name like this, not in double quotes.
-    fn read_somewhere(&self, name: &str, alike: fn(&str, &str) -> bool) -> bool {
-        let mut test = |ast: &Ast| match &ast.kind {
-            Kind::Path(path) => {
-                path.iter().take(2).any(|part| alike(&part.text, name))
-                    && self.column_read(path).is_some_and(|read| alike(read, name))
-            }
-            _ => false,
-        };
-        self.expressions().chain(self.measures()).any(|ast| ast.any(&mut test))
-    }
-
-    /// Whether a clause of the SELECT reads a column of a side, its name spelled exactly so.
-    fn reads_of(&self, side: usize, name: &str) -> bool {
-        let mut test = |ast: &Ast| {
-            let Kind::Path(path) = &ast.kind else { return false };
-            match self.qualifier(path) {
-                Some(own) => own == side && path[1].text == name,
-                None => path[0].text == name && self.side_with(&path[0]).is_ok_and(|own| own == side),
-            }
-        };
-        self.expressions().chain(self.measures()).any(|ast| ast.any(&mut test))
-    }
-
-    /// The side that the first part of a path names: its input, or the one a variable of the pattern stands for.
-    fn qualifier(&self, path: &[Name]) -> Option<usize> {
-        let alias = path.first().filter(|_| path.len() > 1)?;
-        match &self.pattern {
-            Some((_, variables)) if variables.contains(&alias.text.to_ascii_lowercase()) => Some(0),
-            _ => self.side_named(&alias.text),
-        }
-    }
-
-    /// All expressions of the SELECT; of a pattern those of PARTITION BY and DEFINE.
-    fn expressions(&self) -> impl Iterator<Item = &'a Ast> {
-        let pattern = self.pattern.as_ref().map(|(what, _)| *what).into_iter();
-        let terms = |what: &'a Recognize| what.partition.iter().chain(what.define.iter().map(|(_, ast)| ast));
-        expressions(self.select).chain(pattern.flat_map(terms))
-    }
-
-    fn measures(&self) -> impl Iterator<Item = &'a Ast> {
-        let pattern = self.pattern.as_ref().map(|(what, _)| *what).into_iter();
-        pattern.flat_map(|what| what.measures.iter().map(|(ast, _)| ast))
-    }
-
-    /// Whether the name stands, in double quotes, where a constant text makes no sense: a whole item without
-    /// alias, a whole key, the argument of an aggregate, an operand of arithmetic, a number, a date or a shape
-    /// wanted, before the other arguments of COALESCE and NULLIF.
-    fn placed_as_name(&self, name: &str) -> bool {
-        let is = |ast: &Ast| lone_quoted(ast).is_some_and(|quoted| quoted.text.eq_ignore_ascii_case(name));
-        let items = self.select.items.iter();
-        let items = items.filter(|item| item.alias.as_ref().is_none_or(|alias| alias.text == name));
-        let items = items.filter_map(|item| match &item.what {
-            What::Value(ast) => Some(ast),
-            _ => None,
-        });
-        let of_input = |from: &'a From| from.timestamp_by.iter().chain(&from.over).chain(&from.partition);
-        let of_pattern = self.pattern.iter().flat_map(|(what, _)| &what.partition);
-        let of_inputs = froms(self.select).flat_map(of_input);
-        let mut keys = items.chain(&self.select.group).chain(of_inputs).chain(of_pattern);
-        if keys.any(is) {
-            return true;
-        }
-        // A constant that reads as a time is a date, one in WKT or GeoJSON a shape; the name of an input is its
-        // timestamp (rule 8.1).
-        let a_time = Timestamp::parse(name).is_some() || self.side_named(name).is_some();
-        let a_shape = name.contains(['(', '{']);
-        let mut test = |ast: &Ast| match &ast.kind {
-            Kind::Negate(inner) | Kind::BitNot(inner) | Kind::IsNull(inner, _) => is(inner),
-            Kind::Binary(BinaryOp::Add, a, b) => is(a) && is_number(b) || is(b) && is_number(a),
-            Kind::Binary(_, a, b) => is(a) || is(b),
-            Kind::Like { expr, .. } => is(expr),
-            Kind::Cast { expr, to, .. } if to == "datetime" => is(expr) && !a_time,
-            Kind::Cast { expr, to, .. } => is(expr) && to != "nvarchar(max)",
-            Kind::Call(call) => {
-                let over = call.over.iter();
-                let mut keys = over.flat_map(|o| o.partition.iter().chain(o.order.iter().map(|(e, _)| e)));
-                keys.any(is)
-                    || super::function::named_arguments(call).any(is)
-                    || !a_shape && super::function::shapes(call).any(is)
-                    || !a_time && super::function::dates(call).iter().any(is)
-            }
-            _ => false,
-        };
-        self.expressions().any(|ast| ast.any(&mut test))
-    }
-
-    /// A text in double quotes (A-DOUBLE-QUOTES).
-    pub(super) fn double_quoted(&mut self, name: &Name) -> Typed {
-        self.warn(format!(
-            "\"{}\" is read as a text: no column or stream has this name (A-DOUBLE-QUOTES)",
-            name.text
-        ));
-        Typed { expr: Expr::Literal(Value::text(name.text.as_str())), ty: Some(Type::Text) }
-    }
-
     /// Whether the name surely is a column of the side: a column of a step, metadata, or a name that the
     /// query reads from the payload elsewhere.
     pub(super) fn known(&self, side: usize, name: &Name) -> bool {
@@ -546,64 +380,8 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Whether the SELECT list or a TIMESTAMP BY reads a column of that name.
-    fn reads(&self, name: &str) -> bool {
-        let mut test = |ast: &Ast| match &ast.kind {
-            Kind::Path(path) => self.column_read(path).is_some_and(|read| read.eq_ignore_ascii_case(name)),
-            _ => false,
-        };
-        let items = self.select.items.iter().filter_map(|item| match &item.what {
-            What::Value(ast) => Some(ast),
-            _ => None,
-        });
-        items.chain(froms(self.select).filter_map(|f| f.timestamp_by.as_ref())).any(|ast| ast.any(&mut test))
-    }
-
-    /// Whether the query itself says that a side gives a column spelled exactly so: CREATE TABLE declares it, or
-    /// the SELECT list reads it (A-STAR-DUP).
-    pub(super) fn surely_has(&self, side: usize, name: &str) -> bool {
-        let table = match &self.sides[side].rows {
-            Rows::Stream { input, .. } => self.build.table_of(*input),
-            Rows::Reference { reference, .. } => self.build.table_of_reference(*reference),
-            Rows::Step { .. } | Rows::Apply { .. } => &[],
-        };
-        let mut reads = |ast: &Ast| match &ast.kind {
-            Kind::Path(path) if lone_quoted(ast).is_none() => match self.side_named(&path[0].text) {
-                Some(own) if path.len() > 1 => own == side && path[1].text == name,
-                _ => path[0].text == name && self.side_with(&path[0]).is_ok_and(|own| own == side),
-            },
-            _ => false,
-        };
-        let mut items = self.select.items.iter().filter_map(|item| match &item.what {
-            What::Value(ast) => Some(ast),
-            _ => None,
-        });
-        let metadata = METADATA.iter().any(|m| m.eq_ignore_ascii_case(name));
-        table.iter().any(|(column, _)| **column == *name) || !metadata && items.any(|ast| ast.any(&mut reads))
-    }
-
-    /// The column a path begins with. A single name in double quotes may be a text, so it is no evidence of one.
-    fn column_read<'p>(&self, path: &'p [Name]) -> Option<&'p str> {
-        if path.len() == 1 && path[0].quote == Quote::Double {
-            return None;
-        }
-        Some(&path[usize::from(self.qualifier(path).is_some())].text)
-    }
-
-    /// The expression behind an explicit alias of the SELECT list.
-    pub(super) fn alias(&self, name: &str) -> Option<&'a Ast> {
-        let aliased = self.select.items.iter().filter_map(|item| match (&item.what, &item.alias) {
-            (What::Value(ast), Some(alias)) => Some((alias.text.as_str(), ast)),
-            _ => None,
-        });
-        let exact = aliased.clone().find(|(alias, _)| *alias == name);
-        exact
-            .or_else(|| aliased.clone().find(|(alias, _)| alias.eq_ignore_ascii_case(name)))
-            .map(|(_, ast)| ast)
-    }
-
     /// The side an unqualified name belongs to.
-    fn side_with(&self, name: &Name) -> Result<usize, QueryError> {
+    pub(super) fn side_with(&self, name: &Name) -> Result<usize, QueryError> {
         if self.sides.len() == 1 {
             return Ok(0);
         }
@@ -636,7 +414,7 @@ impl<'a> Scope<'a> {
     }
 
     /// A column of a side by name.
-    fn column(&mut self, side: usize, name: &Name) -> Result<Typed, QueryError> {
+    pub(super) fn column(&mut self, side: usize, name: &Name) -> Result<Typed, QueryError> {
         let symbols = match &self.sides[side].rows {
             Rows::Step { symbols, .. } => symbols.clone(),
             Rows::Stream { .. } => {
@@ -698,7 +476,7 @@ impl<'a> Scope<'a> {
     }
 
     /// The type CREATE TABLE gives a column, if it names it (rule 1.8).
-    fn declared_type(&self, side: usize, name: &str) -> Ty {
+    pub(super) fn declared_type(&self, side: usize, name: &str) -> Ty {
         let table = match &self.sides[side].rows {
             Rows::Stream { input, .. } => self.build.table_of(*input),
             Rows::Reference { reference, .. } => self.build.table_of_reference(*reference),
@@ -780,56 +558,6 @@ fn spelled_alike(a: &SourceColumn, b: &SourceColumn) -> bool {
         (SourceColumn::Member(a), SourceColumn::Member(b)) => a.eq_ignore_ascii_case(b),
         _ => a == b,
     }
-}
-
-/// What a single name in double quotes stands for.
-enum Quoted {
-    Column,
-    Text,
-    /// The column of this side where the event has it, else the text.
-    Either(usize),
-}
-
-/// The name, where an expression is nothing but one in double quotes.
-pub(super) fn lone_quoted(ast: &Ast) -> Option<&Name> {
-    match &ast.kind {
-        Kind::Path(path) if path.len() == 1 && path[0].quote == Quote::Double => path.first(),
-        _ => None,
-    }
-}
-
-/// Whether an expression is a number as it is written.
-fn is_number(ast: &Ast) -> bool {
-    match &ast.kind {
-        Kind::Integer(_) | Kind::Decimal(..) => true,
-        Kind::Negate(inner) => is_number(inner),
-        _ => false,
-    }
-}
-
-/// All expressions of a SELECT.
-fn expressions(select: &Select) -> impl Iterator<Item = &Ast> {
-    let items = select.items.iter().filter_map(|item| match &item.what {
-        What::Value(ast) => Some(ast),
-        _ => None,
-    });
-    let inputs =
-        froms(select).flat_map(|from| from.timestamp_by.iter().chain(&from.over).chain(&from.partition));
-    let joins = select.joins.iter().map(|more| match more {
-        More::Join(join) => &join.on,
-        More::Apply(apply) => &apply.call,
-    });
-    let conditions = select.filter.iter().chain(&select.group).chain(&select.having);
-    items.chain(inputs).chain(joins).chain(conditions)
-}
-
-/// FROM and the inputs of all joins.
-fn froms(select: &Select) -> impl Iterator<Item = &From> {
-    let joined = select.joins.iter().filter_map(|more| match more {
-        More::Join(join) => Some(&join.from),
-        More::Apply(_) => None,
-    });
-    std::iter::once(&select.from).chain(joined)
 }
 
 /// A member of a record, or with a whole number an element of an array (C-RECORD).
