@@ -301,14 +301,11 @@ impl ColumnBuilder {
 
     /// Appends bigints, at least one.
     pub fn extend_ints(&mut self, values: impl Iterator<Item = i64>) {
-        let len = self.nulls.len();
-        let ints = match &mut self.data {
-            None if len == 0 => match self.data.insert(Data::Int(Vec::new())) {
-                Data::Int(ints) => ints,
-                _ => unreachable!("put there"),
-            },
-            Some(Data::Int(ints)) => ints,
-            _ => return values.for_each(|value| self.push(Value::Int(value))),
+        if self.nulls.is_empty() {
+            self.data = Some(Data::Int(Vec::new()));
+        }
+        let Some(Data::Int(ints)) = &mut self.data else {
+            return values.for_each(|value| self.push(Value::Int(value)));
         };
         ints.extend(values);
         self.nulls.resize(ints.len(), false);
@@ -316,14 +313,11 @@ impl ColumnBuilder {
 
     /// Appends floats, at least one.
     pub fn extend_floats(&mut self, values: impl Iterator<Item = f64>) {
-        let len = self.nulls.len();
-        let floats = match &mut self.data {
-            None if len == 0 => match self.data.insert(Data::Float(Vec::new())) {
-                Data::Float(floats) => floats,
-                _ => unreachable!("put there"),
-            },
-            Some(Data::Float(floats)) => floats,
-            _ => return values.for_each(|value| self.push(Value::Float(value))),
+        if self.nulls.is_empty() {
+            self.data = Some(Data::Float(Vec::new()));
+        }
+        let Some(Data::Float(floats)) = &mut self.data else {
+            return values.for_each(|value| self.push(Value::Float(value)));
         };
         floats.extend(values);
         self.nulls.resize(floats.len(), false);

@@ -12,6 +12,7 @@ use rewindow_query::{Timestamp, Value};
 use crate::codec::{Corrupt, Reader, Writer};
 use crate::column::{Column, Data};
 use crate::grouping::{read_key, read_ticks};
+use crate::looking::Read;
 use crate::slots::Slots;
 
 /// Before every instant: no row.
@@ -75,26 +76,21 @@ impl History {
         }
     }
 
-    /// Looks back from each row of a batch whose argument is all bigints, with NULL where nothing is found, and
-    /// notes those that count: before it looks, if `notes_first`. `None`, and nothing is done, where the rows
-    /// that are kept are of another kind.
-    pub fn run_ints(
-        &mut self,
-        timestamps: &[i64],
-        slots: &[u32],
-        argument: &Column,
-        counts: impl Fn(usize) -> bool,
-        notes_first: bool,
-    ) -> Option<Column> {
-        let (Rows::Ints(rows), Data::Int(ints), None) = (&mut self.rows, &argument.data, &argument.nulls)
+    /// Looks back from each row of a batch whose argument is all bigints and whose default is NULL, and notes those
+    /// that count: before it looks, if `notes_first`. `None`, and nothing is done, for other values.
+    pub fn run_ints(&mut self, read: &Read, notes_first: bool) -> Option<Column> {
+        let [argument, default] = &read.columns[..] else { return None };
+        let (Rows::Ints(rows), Data::Int(ints), None, Data::Null(_)) =
+            (&mut self.rows, &argument.data, &argument.nulls, &default.data)
         else {
             return None;
         };
+        let slots = &read.slots;
         let (mut values, mut nulls) = (Vec::with_capacity(slots.len()), Vec::with_capacity(slots.len()));
-        for (place, ((&at, &slot), &int)) in timestamps.iter().zip(slots).zip(ints).enumerate() {
+        for (place, ((&at, &slot), &int)) in read.batch.timestamps.iter().zip(slots).zip(ints).enumerate() {
             let row = &mut rows[slot as usize];
             let before = *row;
-            if counts(place) {
+            if read.counts(place) {
                 *row = (at, int);
             }
             let (stamped, value) = if notes_first { *row } else { before };

@@ -11,7 +11,7 @@ use rewindow_query::{Timestamp, plan};
 
 use crate::batch::{Batch, Context, Slice};
 use crate::codec::{Corrupt, Reader, Writer};
-use crate::column::{ColumnBuilder, Data};
+use crate::column::ColumnBuilder;
 use crate::history::History;
 use crate::looking::{map_batches, read};
 use crate::operator::Operator;
@@ -43,13 +43,9 @@ impl Last {
         let read =
             read(batch, &mut self.slots, &self.op.partition, &arguments, self.op.when.as_ref(), context);
         self.history.fit(self.slots.len());
-        if matches!(read.columns[1].data, Data::Null(_)) {
-            let (stamps, counts) = (&read.batch.timestamps, |row| read.counts(row));
-            let found = self.history.run_ints(stamps, &read.slots, &read.columns[0], counts, true);
-            if let Some(column) = found {
-                let ended = read.ended;
-                return (read.append(column), ended);
-            }
+        if let Some(column) = self.history.run_ints(&read, true) {
+            let ended = read.ended;
+            return (read.append(column), ended);
         }
         let mut column = ColumnBuilder::with_capacity(read.slots.len());
         for (row, &slot) in read.slots.iter().enumerate() {

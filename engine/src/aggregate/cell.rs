@@ -86,12 +86,14 @@ impl IntCell {
     /// The mean of at least one value. Bigints have a finite one.
     #[inline]
     pub(super) fn mean(&self) -> f64 {
-        const EXACT: u64 = 1 << 53;
-        if self.sum.unsigned_abs() <= EXACT && self.count.unsigned_abs() <= EXACT {
-            // Both operands are exact, so IEEE division rounds the exact quotient.
-            return self.sum as f64 / self.count as f64;
-        }
-        self.to_cell().sum.mean(self.count as u64).unwrap_or_default()
+        let mean = self.exact().mean(self.count as u64);
+        mean.expect("a sum of bigints over their count is finite")
+    }
+
+    fn exact(&self) -> ExactSum {
+        let mut sum = ExactSum::default();
+        sum.add_int(self.sum);
+        sum
     }
 
     pub(super) fn extremes(&self) -> Extremes {
@@ -102,9 +104,7 @@ impl IntCell {
     }
 
     pub(super) fn to_cell(self) -> Cell {
-        let mut sum = ExactSum::default();
-        sum.add_int(self.sum);
-        Cell { count: self.count as u64, sum, extremes: self.extremes(), ..Cell::default() }
+        Cell { count: self.count as u64, sum: self.exact(), extremes: self.extremes(), ..Cell::default() }
     }
 }
 
