@@ -369,7 +369,7 @@ fn judge_but(truth: &Truth, case: &Case, run: &Run, excused: &Excused) -> Verdic
         .or_else(|| rows.first.clone())
         .or_else(|| sinks::breach(truth, case, run, &allowed))
         .or_else(|| late::breach(truth, case, run, &allowed, excused, &rows.came))
-        .or_else(|| answers::catch_up(truth, case, run));
+        .or_else(|| answers::catch_up(truth, run));
     match breach {
         None => Verdict::Held(Held {
             levels: level::of_held(truth, case, run, &allowed, &rows),

@@ -199,6 +199,7 @@ fn faults(case: &Case, vary: &Vary, scene: &Scene, choices: &mut dyn Choices) ->
     faults.sort_by_key(|fault| fault.at);
     super::change::never_too_many(&mut faults);
     super::change::never_fewer(&mut faults);
+    among_those_there(case.deployment.nodes, &mut faults);
     faults
 }
 
@@ -244,7 +245,7 @@ fn kind(
 ) -> FaultKind {
     let down = down(scene, choices);
     match trouble {
-        Trouble::NodeKill => FaultKind::NodeKill { node: node(case, choices), down },
+        Trouble::NodeKill => FaultKind::NodeKill { node: node(case, vary, choices), down },
         Trouble::OsUpgrade => FaultKind::OsUpgrade { down },
         Trouble::UpgradeState => FaultKind::ServiceUpgrade { readable: true, down },
         Trouble::UpgradeReplay => FaultKind::ServiceUpgrade { readable: false, down },
@@ -275,20 +276,20 @@ fn kind(
                 1 => down,
                 _ => down.plus(Span::seconds(choices.range(0, 120))),
             };
-            FaultKind::Hang { node: node(case, choices), noticed: down, back }
+            FaultKind::Hang { node: node(case, vary, choices), noticed: down, back }
         }
         Trouble::Slow => {
             let times = *choices.pick(&[2, 3, 10, 1_000]);
-            FaultKind::Slow { node: node(case, choices), times, during: during(scene, choices) }
+            FaultKind::Slow { node: node(case, vary, choices), times, during: during(scene, choices) }
         }
         Trouble::RollingUpgrade => FaultKind::RollingUpgrade { down },
         Trouble::Rollback => FaultKind::Rollback { down },
         Trouble::Scale => {
-            let nodes = u32::try_from(choices.range(1, 4)).unwrap_or(1);
+            let nodes = u32::try_from(choices.range(1, i64::from(NODES))).unwrap_or(1);
             FaultKind::Scale { nodes, down }
         }
         Trouble::Checkpoint => {
-            FaultKind::Checkpoint { node: node(case, choices), damage: *choices.pick(&Damage::ALL) }
+            FaultKind::Checkpoint { node: node(case, vary, choices), damage: *choices.pick(&Damage::ALL) }
         }
         Trouble::Link => {
             let by = match choices.weighted(&[2, 1, 1]) {
@@ -298,13 +299,35 @@ fn kind(
             };
             let trouble =
                 *choices.pick(&[LinkTrouble::Delay(by), LinkTrouble::Twice(by), LinkTrouble::Swap(by)]);
-            FaultKind::Link { node: node(case, choices), trouble, during: during(scene, choices) }
+            FaultKind::Link { node: node(case, vary, choices), trouble, during: during(scene, choices) }
         }
     }
 }
 
-fn node(case: &Case, choices: &mut dyn Choices) -> u32 {
-    u32::try_from(choices.range(0, i64::from(case.deployment.nodes) - 1)).unwrap_or(0)
+/// Most nodes that a job is scaled to.
+const NODES: u32 = 4;
+
+/// A node, also one that the job may be given only later: [`among_those_there`] sees to the order.
+fn node(case: &Case, vary: &Vary, choices: &mut dyn Choices) -> u32 {
+    let scaled = if vary.faults.contains(&Trouble::Scale) { NODES } else { 1 };
+    let most = case.deployment.nodes.max(scaled);
+    u32::try_from(choices.range(0, i64::from(most) - 1)).unwrap_or(0)
+}
+
+/// Faults strike nodes that there have been by then.
+fn among_those_there(nodes: u32, faults: &mut [Fault]) {
+    let mut there = nodes;
+    for fault in faults {
+        match &mut fault.kind {
+            FaultKind::Scale { nodes, .. } => there = there.max(*nodes),
+            FaultKind::NodeKill { node, .. }
+            | FaultKind::Hang { node, .. }
+            | FaultKind::Slow { node, .. }
+            | FaultKind::Checkpoint { node, .. }
+            | FaultKind::Link { node, .. } => *node %= there,
+            _ => {}
+        }
+    }
 }
 
 /// How long a disturbance lasts.

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 
 use rewindow_model::guarantee::{self, Guarantee, Opened};
 use rewindow_query::{Gap, Outcome, Span, Timestamp};
-use rewindow_world::case::Case;
 use rewindow_world::outcome::{RecoveryReport, Run, Stopped};
 use rewindow_world::subject::Contract;
 
@@ -285,7 +284,7 @@ fn gaps(generation: &Generation) -> Option<Found> {
 /// At the end every task is level again, and a catch-up that was not interrupted took what the formula
 /// says. Where its node was slow or stood still it took longer, and no longer than the backlog takes at the lowest rate
 /// of the node, and the time it stood still.
-pub(super) fn catch_up(truth: &Truth, case: &Case, run: &Run) -> Option<Breach> {
+pub(super) fn catch_up(truth: &Truth, run: &Run) -> Option<Breach> {
     let last: BTreeMap<usize, &RecoveryReport> =
         run.recoveries.iter().map(|report| (report.task, report)).collect();
     let over = run.failure.is_some() || !run.refused.is_empty() || run.panicked.is_some();
@@ -294,12 +293,11 @@ pub(super) fn catch_up(truth: &Truth, case: &Case, run: &Run) -> Option<Breach> 
     let (report, kind, message) = match behind {
         Some(report) => (report, Kind::NotLevel, "it never caught up".to_owned()),
         None => {
-            let rate = case.deployment.rate;
             let other = |r: &&RecoveryReport| {
-                r.actual.is_some_and(|actual| !(r.estimated..=longest(r, rate)).contains(&actual))
+                r.actual.is_some_and(|actual| !(r.estimated..=longest(r)).contains(&actual))
             };
             let report = run.recoveries.iter().find(other)?;
-            let (actual, longest) = (report.actual.unwrap_or(Span::ZERO), longest(report, rate));
+            let (actual, longest) = (report.actual.unwrap_or(Span::ZERO), longest(report));
             let most =
                 if longest > report.estimated { format!(", at most {longest}") } else { String::new() };
             (report, Kind::CatchUp, format!("it took {actual}, estimated {}{most}", report.estimated))
@@ -310,12 +308,8 @@ pub(super) fn catch_up(truth: &Truth, case: &Case, run: &Run) -> Option<Breach> 
     Some(breach)
 }
 
-/// How long a catch-up may take, `rate` being that of a node that is not slow.
-fn longest(report: &RecoveryReport, rate: u64) -> Span {
-    if !report.slowed {
-        return report.estimated;
-    }
-    let estimated = u128::from(report.estimated.0.unsigned_abs());
-    let busy = (estimated * u128::from(rate)).div_ceil(u128::from(report.slowest.max(1)));
+/// How long a catch-up may take.
+fn longest(report: &RecoveryReport) -> Span {
+    let busy = i128::from(report.estimated.0) * i128::from(report.slowness);
     Span(i64::try_from(busy).unwrap_or(i64::MAX).saturating_add(report.stood.0))
 }

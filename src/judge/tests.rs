@@ -85,8 +85,7 @@ fn kill() -> RecoveryReport {
         role: Role::Whole,
         epoch: 1,
         begin: None,
-        slowed: false,
-        slowest: 10,
+        slowness: 1,
         stood: Span::ZERO,
         checkpoint: Some(CheckpointRecord {
             late: false,
@@ -383,13 +382,13 @@ fn catch_up_is_as_estimated() {
     assert_eq!((late.broken().0, late.broken().1), (Claim::Live, Kind::NotLevel));
 }
 
-/// Ten entries a second, five at the slowest, and a second in which the node stood still.
+/// Twice slower at most, and a second in which the node stood still.
 #[test]
 fn catch_up_of_a_slow_node_has_a_bound() {
     let mut slow = scene();
     let took = |slow: &mut Scene, actual| {
         let report = &mut slow.run.recoveries[0];
-        (report.slowed, report.slowest, report.stood) = (true, 5, Span::seconds(1));
+        (report.slowness, report.stood) = (2, Span::seconds(1));
         report.actual = Some(actual);
         judge(&slow.truth, &slow.case, &slow.run).breach().map(|breach| breach.kind)
     };

@@ -60,7 +60,7 @@ fn opened(report: &RecoveryReport) -> String {
     if let Some(actual) = report.actual.filter(|&actual| actual > Span::ZERO) {
         text.push_str(&format!(", level {actual} later"));
     }
-    if report.slowed { text + " (slow)" } else { text }
+    if report.slowness > 1 || report.stood > Span::ZERO { text + " (slow)" } else { text }
 }
 
 /// What happened, line by line. Of a job in tasks saves are left out, and of rows on links all but those sent again.

@@ -44,7 +44,7 @@ use toml::Spanned;
 use crate::case::{
     Case, CaseInput, Damage, Deployment, FORMAT, Fault, FaultKind, LinkTrouble, SinkKind, StartMode,
 };
-use crate::check::{ENTRIES_MAX, FAULTS_MAX, INPUTS_MAX};
+use crate::check::{Before, ENTRIES_MAX, FAULTS_MAX, INPUTS_MAX};
 use crate::error::CaseError;
 use crate::language::{self, Datediff, Language, ScriptText};
 use crate::reference_file::{self, ReferenceText};
@@ -204,12 +204,11 @@ impl File {
             tables.push(table);
         }
         let mut faults = Vec::with_capacity(self.faults.len());
-        let mut before = Timestamp::MIN;
+        let mut before = Before::all(self.deployment.nodes);
         for fault in self.faults {
             let Range { start, .. } = fault.span();
             let fault = fault.into_inner().into_fault().map_err(|error| error.at(text, start))?;
-            fault.check(&self.deployment, before).map_err(|error| error.at(text, start))?;
-            before = fault.at;
+            fault.check(&mut before).map_err(|error| error.at(text, start))?;
             faults.push(fault);
         }
         let places: Vec<usize> = self.events.iter().map(|event| event.span().start).collect();

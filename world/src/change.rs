@@ -19,6 +19,7 @@ use rewindow_query::{Entry, Timestamp, Why};
 use crate::case::{Case, Damage, FaultKind};
 use crate::checkpoints::Saved;
 use crate::control::Harmed;
+use crate::faults::strikes;
 use crate::nodes::{Cause, Node, Renew};
 use crate::outcome::{Run, Skipped};
 use crate::queue::Event;
@@ -82,6 +83,7 @@ pub(crate) struct Stopped {
 pub struct Left {
     stopped: Stopped,
     at: Timestamp,
+    job: usize,
     /// The store of checkpoints and of the coordinator's records.
     pub(crate) store: Harmed,
     /// The newest checkpoint of each task.
@@ -122,6 +124,7 @@ impl World<'_> {
         let left = Left {
             stopped,
             at: self.now,
+            job: self.job,
             reboots: self.queue.reboots(),
             store: self.control.into_store(),
             newest: self.saves.into_newest(),
@@ -136,7 +139,7 @@ impl World<'_> {
     /// Begins where another job was stopped.
     pub(crate) fn take_over(&mut self, left: Left) {
         let Stopped { fault: change, start, up_at } = left.stopped;
-        self.now = left.at;
+        (self.now, self.stopped_until, self.job) = (left.at, up_at, left.job + 1);
         self.log.cut_as(left.cut);
         self.sink.trouble_as(left.sink);
         self.saves.take_over(left.newest);
@@ -170,12 +173,11 @@ impl World<'_> {
         };
         let before = self.case.faults.iter().take(change).rev();
         let count = before.map(|fault| &fault.kind).find_map(scaled).unwrap_or(self.case.deployment.nodes);
-        let fresh = std::mem::take(&mut self.nodes);
         self.nodes = machines;
         for (index, node) in self.nodes.iter_mut().enumerate() {
             node.tasks = (0..self.parts.len()).filter(|task| task % count as usize == index).collect();
             (node.saving, node.hung) = (false, None);
-            node.strikes = fresh.get(index).map_or_else(Vec::new, |fresh| fresh.strikes.clone());
+            node.strikes = strikes(self.case, index);
         }
         for (task, part) in self.parts.iter_mut().enumerate() {
             part.node = task % count as usize;

@@ -17,7 +17,8 @@ pub const PARTITIONS_MAX: u32 = 1_024;
 pub const ENTRIES_MAX: usize = 1_000_000;
 /// Most faults of a schedule.
 pub const FAULTS_MAX: usize = 10_000;
-/// Most jobs that a user starts in place of another: each is a run of its own, kept with all before it.
+/// Most jobs that a user starts in place of another: each is a run of its own, kept with all before it. Of starts of a
+/// job that has failed as many again; it stays failed at more.
 pub const JOB_CHANGES_MAX: usize = 32;
 /// Most choices of who moves next.
 pub const TURNS_MAX: usize = 100_000;
@@ -25,6 +26,8 @@ pub const TURNS_MAX: usize = 100_000;
 pub const NODES_MAX: u32 = 256;
 /// Highest rate, in entries per second.
 pub const RATE_MAX: u64 = 1_000_000_000_000;
+/// Most times slower that a node can become.
+pub const TIMES_MAX: u32 = 10_000;
 /// Most bytes of a partition that a source can be told to keep.
 pub const RETENTION_SIZE_MAX: u64 = 1 << 50;
 /// Longest span of a deployment or a fault. With [`NODES_MAX`] it keeps sums far inside an `i64`.
@@ -45,7 +48,6 @@ impl Case {
         for index in self.check_entries() {
             index?;
         }
-        let mut before = Timestamp::MIN;
         if self.turns.len() > TURNS_MAX {
             return Err(too_many("turns", self.turns.len(), TURNS_MAX));
         }
@@ -57,10 +59,10 @@ impl Case {
         if changes > JOB_CHANGES_MAX {
             return Err(too_many("restarts as another job", changes, JOB_CHANGES_MAX));
         }
+        let mut before = Before::all(self.deployment.nodes);
         let mut partitions = self.inputs.iter().map(|input| input.partitions).max().unwrap_or(1);
         for (index, fault) in self.faults.iter().enumerate() {
-            fault.check(&self.deployment, before).map_err(|e| named(e, "fault", index))?;
-            before = fault.at;
+            fault.check(&mut before).map_err(|e| named(e, "fault", index))?;
             if let FaultKind::JobChange { partitions: Some(more), .. } = fault.kind {
                 if more < partitions {
                     let found = format!("it leaves {more} partitions, and a stream has {partitions}");
@@ -200,14 +202,33 @@ impl Deployment {
     }
 }
 
+/// What came before a fault.
+pub(crate) struct Before {
+    at: Timestamp,
+    /// Nodes there have been by then: those that were taken away again can be struck still, to no effect.
+    nodes: u32,
+}
+
+impl Before {
+    /// Before the first fault, on so many nodes.
+    pub(crate) fn all(nodes: u32) -> Before {
+        Before { at: Timestamp::MIN, nodes }
+    }
+}
+
 impl Fault {
-    pub(crate) fn check(&self, deployment: &Deployment, before: Timestamp) -> Result<(), CaseError> {
+    pub(crate) fn check(&self, before: &mut Before) -> Result<(), CaseError> {
         if !self.at.is_calendar() {
             return Err(CaseError::new("case-fault", "it strikes outside the years 1 to 9999"));
         }
-        if self.at < before {
+        if self.at < before.at {
             let found = format!("it strikes at {}, before the one in front of it", self.at);
             return Err(CaseError::new("case-fault", found).hint("sort faults by time"));
+        }
+        before.at = self.at;
+        let nodes = before.nodes;
+        if let FaultKind::Scale { nodes, .. } = self.kind {
+            before.nodes = nodes.max(before.nodes);
         }
         let span = |name, span| within(name, span, Span::ZERO, SPAN_MAX);
         match self.kind {
@@ -216,17 +237,18 @@ impl Fault {
             | FaultKind::Slow { node, .. }
             | FaultKind::Checkpoint { node, .. }
             | FaultKind::Link { node, .. }
-                if node >= deployment.nodes =>
+                if node >= nodes =>
             {
-                let found = format!("node {node} of {} does not exist", deployment.nodes);
+                let found = format!("node {node} of {nodes} does not exist");
                 Err(CaseError::new("case-fault", found).hint("nodes count from 0"))
             }
             FaultKind::Scale { nodes, .. } if !(1..=NODES_MAX).contains(&nodes) => {
                 let found = format!("the job would go on with {nodes} nodes");
                 Err(CaseError::new("case-fault", found).hint(format!("1 to {NODES_MAX}")))
             }
-            FaultKind::Slow { times: 0, .. } => {
-                Err(CaseError::new("case-fault", "nothing is 0 times slower").hint("at least 1"))
+            FaultKind::Slow { times, .. } if !(1..=TIMES_MAX).contains(&times) => {
+                let found = format!("the node would be {times} times slower");
+                Err(CaseError::new("case-fault", found).hint(format!("1 to {TIMES_MAX}")))
             }
             FaultKind::NodeKill { down, .. }
             | FaultKind::OsUpgrade { down }

@@ -160,19 +160,19 @@ impl World<'_> {
             }
         };
         let positions = part.lanes.iter().map(|lane| ((lane.input, lane.partition), lane.position)).collect();
-        let incarnation = part.incarnation;
+        let (node, incarnation) = (part.node, part.incarnation);
         let sealed = if writes { self.sink.seal(shard) } else { None };
-        let late = false;
-        self.publish(task, Publish { at, incarnation, bytes, received, positions, frontier, sealed, late });
+        let publish =
+            Publish { at, node, incarnation, bytes, received, positions, frontier, sealed, late: false };
+        self.publish(task, publish);
     }
 
     /// Hands a checkpoint to the coordinator.
     pub(crate) fn publish(&mut self, task: usize, publish: Publish) {
-        let node = self.parts[task].node;
-        let version = self.nodes[node].version;
+        let version = self.nodes[publish.node].version;
         // Harm comes to the next checkpoint there is: one that is refused is none.
         let admitted = self.control.admits(task, publish.incarnation);
-        let damage = self.damages.get_mut(&node).filter(|_| admitted).and_then(VecDeque::pop_front);
+        let damage = self.damages.get_mut(&publish.node).filter(|_| admitted).and_then(VecDeque::pop_front);
         let record = CheckpointRecord {
             at: publish.at,
             positions: publish.positions.clone(),

@@ -29,6 +29,8 @@ pub(crate) struct Kept {
 pub(crate) struct Publish {
     /// When it fell due.
     pub(crate) at: Timestamp,
+    /// The node whose process wrote it.
+    pub(crate) node: usize,
     pub(crate) incarnation: u64,
     pub(crate) bytes: Vec<u8>,
     pub(crate) received: Vec<u64>,

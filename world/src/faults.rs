@@ -23,11 +23,15 @@
 use rewindow_query::{Span, Timestamp, Why};
 
 use crate::case::{Case, Fault, FaultKind, StartMode};
+use crate::check::JOB_CHANGES_MAX;
 use crate::nodes::{self, Cause, Node, Renew};
 use crate::outcome::What;
 use crate::queue::Event;
 use crate::reached;
 use crate::run::World;
+
+/// Most jobs that take each other's place.
+const MOST_JOBS: usize = 2 * JOB_CHANGES_MAX;
 
 impl World<'_> {
     /// The fault with that index strikes now.
@@ -63,6 +67,12 @@ impl World<'_> {
                 self.nodes.iter_mut().for_each(|node| node.version = node.version.saturating_sub(1));
                 self.take_all_down(down, cause(Why::AfterUpgrade { readable: true }));
                 self.control.restart();
+            }
+            FaultKind::UserRestart { stopped, start } if self.has_failed() => {
+                self.reach(reached::STARTED_FAILED);
+                let up_at = self.now.plus(stopped);
+                let start = self.start_of(start, up_at);
+                self.stop_for_another(index, start, up_at);
             }
             FaultKind::UserRestart { stopped, start } => {
                 let start = self.start_of(start, self.now.plus(stopped));
@@ -106,6 +116,11 @@ impl World<'_> {
             }
             FaultKind::Link { node, trouble, during } => self.disturb(node as usize, during, trouble),
         }
+    }
+
+    /// Whether what the job owes has changed: one that failed owes nothing behind that, and what is started anew does.
+    fn has_failed(&self) -> bool {
+        self.job < MOST_JOBS && self.shards.iter().any(|shard| shard.failed)
     }
 
     /// What goes from node to node reaches one.
@@ -158,6 +173,7 @@ impl World<'_> {
     }
 
     pub(crate) fn take_all_down(&mut self, down: Span, cause: Cause) {
+        self.stopped_until = self.stopped_until.max(self.now.plus(down));
         for node in 0..self.nodes.len() {
             self.take_down(node, down, cause);
         }
@@ -206,16 +222,20 @@ impl World<'_> {
         }
     }
 
-    /// Tasks are placed anew; those that move are opened `down` later.
+    /// Tasks are placed anew; those that move are opened `down` later, or when they would have been after an earlier
+    /// move.
     fn scale(&mut self, nodes: u32, down: Span, cause: Cause) {
         self.reach(reached::SCALED);
         let interval = self.case.deployment.checkpoint_interval;
+        let ready = self.now.plus(down);
         for task in 0..self.parts.len() {
             let node = task % nodes as usize;
             if self.parts[task].node != node {
                 self.close(task);
-                self.parts[task].node = node;
-                self.parts[task].befall(cause);
+                let part = &mut self.parts[task];
+                (part.node, part.ready) = (node, part.ready.max(ready));
+                part.befall(cause);
+                self.queue.push(part.ready, Event::Placed);
             }
         }
         let version = self.nodes.iter().map(|node| node.version).max().unwrap_or(0);
@@ -223,51 +243,44 @@ impl World<'_> {
         for index in count..nodes as usize {
             let number = u32::try_from(index).unwrap_or(u32::MAX);
             let blank = nodes::node(number, nodes, interval, self.parts.len());
-            self.nodes.push(Node { version, ..blank });
+            self.nodes.push(Node { version, strikes: strikes(self.case, index), ..blank });
         }
         // Nodes that are no longer there keep their place in the list, without tasks.
         for index in 0..self.nodes.len() {
             let of = |&task: &usize| self.parts[task].node == index;
             self.nodes[index].tasks = (0..self.parts.len()).filter(of).collect();
         }
-        self.queue.push(self.now.plus(down), Event::Placed);
         for index in count..self.nodes.len() {
-            self.nodes[index].up_at = self.now.plus(down);
-            self.queue.push(self.now.plus(down), Event::Up(index));
+            self.nodes[index].up_at = ready.max(self.stopped_until);
+            self.queue.push(self.nodes[index].up_at, Event::Up(index));
         }
     }
 
     /// Tasks that were moved to a node that is up are opened there.
     pub(crate) fn placed(&mut self) {
-        for task in 0..self.parts.len() {
-            let part = &self.parts[task];
-            let waiting = self.shards[part.spec.shard].restart.is_some();
-            if part.worker.is_none() && self.nodes[part.node].up && !waiting {
-                self.open_waiting(task);
-            }
-        }
+        (0..self.parts.len()).for_each(|task| self.open_idle(task));
     }
 
-    /// Whether a task's node is slow, and how fast it is.
-    pub(crate) fn is_slow(&self, task: usize) -> bool {
-        self.nodes[self.parts[task].node].slow.is_some_and(|(until, _)| until > self.now)
+    /// Opens a task that nothing is there of, unless its shard lies failed.
+    pub(crate) fn open_idle(&mut self, task: usize) {
+        let part = &self.parts[task];
+        if part.worker.is_none() && self.shards[part.spec.shard].restart.is_none() {
+            self.open_waiting(task);
+        }
     }
 
     /// A task may have become slow while it catches up.
     pub(crate) fn note_slow(&mut self, task: usize) {
-        let rate = self.rate_of(task);
+        let slowness = self.slowness_of(task);
         if let Some(report) = self.parts[task].catching.map(|index| &mut self.run.recoveries[index]) {
-            (report.slowed, report.slowest) = (true, report.slowest.min(rate));
+            report.slowness = report.slowness.max(slowness);
         }
     }
 
-    /// Entries per second of each partition that a task's node processes at the moment.
-    pub(crate) fn rate_of(&self, task: usize) -> u64 {
-        let rate = self.case.deployment.rate;
-        match self.nodes[self.parts[task].node].slow {
-            Some((until, times)) if until > self.now => (rate / u64::from(times)).max(1),
-            _ => rate,
-        }
+    /// How many times fewer entries a second a task's node processes at the moment.
+    pub(crate) fn slowness_of(&self, task: usize) -> u64 {
+        let slow = self.nodes[self.parts[task].node].slow.filter(|(until, _)| *until > self.now);
+        slow.map_or(1, |(_, times)| u64::from(times))
     }
 }
 
@@ -286,31 +299,30 @@ fn reboot_at(at: Timestamp, down: Span, node: usize) -> Timestamp {
     at.plus(Span(down.0.saturating_mul(i64::try_from(node).unwrap_or(i64::MAX))))
 }
 
-/// Tells every node when faults will take it down.
-pub(crate) fn foresee(case: &Case, nodes: &mut [Node]) {
-    for (index, node) in nodes.iter_mut().enumerate() {
-        let strike = |fault: &Fault| match fault.kind {
-            FaultKind::NodeKill { node, .. } | FaultKind::Hang { node, .. } => {
-                (node as usize == index).then_some(fault.at)
-            }
-            FaultKind::OsUpgrade { down } | FaultKind::RollingUpgrade { down } => {
-                Some(reboot_at(fault.at, down, index))
-            }
-            FaultKind::ServiceUpgrade { .. }
-            | FaultKind::UserRestart { .. }
-            | FaultKind::JobChange { .. }
-            | FaultKind::Rollback { .. }
-            | FaultKind::Scale { .. } => Some(fault.at),
-            FaultKind::RetentionCut { .. }
-            | FaultKind::Slow { .. }
-            | FaultKind::Checkpoint { .. }
-            | FaultKind::SinkUnavailable { .. }
-            | FaultKind::SinkAckLost
-            | FaultKind::Link { .. } => None,
-        };
-        node.strikes = case.faults.iter().filter_map(strike).collect();
-        node.strikes.sort_unstable();
-    }
+/// When faults will take a node down, in order.
+pub(crate) fn strikes(case: &Case, index: usize) -> Vec<Timestamp> {
+    let strike = |fault: &Fault| match fault.kind {
+        FaultKind::NodeKill { node, .. } | FaultKind::Hang { node, .. } => {
+            (node as usize == index).then_some(fault.at)
+        }
+        FaultKind::OsUpgrade { down } | FaultKind::RollingUpgrade { down } => {
+            Some(reboot_at(fault.at, down, index))
+        }
+        FaultKind::ServiceUpgrade { .. }
+        | FaultKind::UserRestart { .. }
+        | FaultKind::JobChange { .. }
+        | FaultKind::Rollback { .. }
+        | FaultKind::Scale { .. } => Some(fault.at),
+        FaultKind::RetentionCut { .. }
+        | FaultKind::Slow { .. }
+        | FaultKind::Checkpoint { .. }
+        | FaultKind::SinkUnavailable { .. }
+        | FaultKind::SinkAckLost
+        | FaultKind::Link { .. } => None,
+    };
+    let mut strikes: Vec<Timestamp> = case.faults.iter().filter_map(strike).collect();
+    strikes.sort_unstable();
+    strikes
 }
 
 impl FaultKind {

@@ -58,21 +58,21 @@ impl World<'_> {
         if self.parts[task].spec.downstream.is_empty() {
             return;
         }
+        let node = self.parts[task].node;
         let Some(worker) = &mut self.parts[task].worker else { return };
         match worker.outgoing() {
-            Ok(packets) => packets.into_iter().for_each(|(to, packet)| self.post(task, to, packet)),
+            Ok(packets) => packets.into_iter().for_each(|(to, packet)| self.post(task, node, to, packet)),
             Err(panic) => self.panicked(task, self.parts[task].generation, panic),
         }
     }
 
-    /// Puts a packet on its way to the task at that place among the downstream ones.
-    pub(crate) fn post(&mut self, from: usize, to: usize, packet: Packet) {
+    /// Puts a packet of a process on that node on its way to the task at that place among the downstream ones.
+    pub(crate) fn post(&mut self, from: usize, node: usize, to: usize, packet: Packet) {
         let to = self.parts[from].spec.downstream[to];
         let place = self.place_of(from, to);
         let number = self.links.next_number();
         let turn = self.links.turn(from, to);
         let delay = self.case.deployment.link_delay;
-        let node = self.parts[from].node;
         let now = self.now;
         self.links.troubles.retain(|trouble| trouble.until > now);
         let mut arrivals = vec![now.plus(delay)];
@@ -182,7 +182,7 @@ impl World<'_> {
         match worker.resend(to, wanted) {
             Ok(Some(packet)) => {
                 self.reach_times(reached::RESENT, packet.rows.len() as u64);
-                self.post(from, to, packet);
+                self.post(from, self.parts[from].node, to, packet);
             }
             Ok(None) => {
                 // What the reader needs is gone: the shard has to begin again.

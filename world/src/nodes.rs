@@ -113,6 +113,8 @@ pub(crate) struct Part {
     pub(crate) node: usize,
     /// Why it will be opened, while it waits for its node: what befell it, not its node before it came there.
     pub(crate) cause: Option<Cause>,
+    /// It was moved, and is not opened before this.
+    pub(crate) ready: Timestamp,
     pub(crate) worker: Option<GuardedWorker>,
     /// The generation that the present opening began.
     pub(crate) generation: u32,
@@ -155,6 +157,7 @@ impl Part {
         Part {
             node,
             cause: Some(Cause::FRESH),
+            ready: Timestamp::MIN,
             worker: None,
             generation: 0,
             incarnation: 0,

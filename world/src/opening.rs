@@ -168,7 +168,7 @@ impl World<'_> {
         self.open(task, cause);
         let others: Vec<usize> = self.shards[shard].tasks.iter().copied().filter(|&t| t != task).collect();
         for other in others {
-            if self.nodes[self.parts[other].node].up {
+            if self.can_open(other) {
                 self.open(other, Cause { why: Why::AfterKill, fault: cause.fault });
             }
         }
@@ -256,8 +256,7 @@ impl World<'_> {
             since,
             backlog,
             estimated: effort(largest, self.case.deployment.rate),
-            slowed: self.is_slow(task),
-            slowest: self.rate_of(task),
+            slowness: self.slowness_of(task),
             stood: Span::ZERO,
             actual: None,
         };

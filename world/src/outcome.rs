@@ -186,11 +186,9 @@ pub struct RecoveryReport {
     pub backlog: u64,
     /// Catch-up by the formula: the largest backlog of a partition at the configured rate.
     pub estimated: Span,
-    /// The node was slow when it was opened, or became so while it caught up: then it takes longer.
-    pub slowed: bool,
-    /// The fewest entries per second of each partition that the node processed meanwhile: the configured rate, unless it was
-    /// slow.
-    pub slowest: u64,
+    /// How many times slower than the configured rate the node was meanwhile, at most: 1 unless it was slow when the task
+    /// was opened, or became so while it caught up. Then it may take so many times longer.
+    pub slowness: u64,
     /// For how long it stood still meanwhile, because the node hung and nobody noticed.
     pub stood: Span,
     /// From the opening until that backlog was processed; `None` if the next fault or the end came first.

@@ -113,9 +113,11 @@ pub const ROLLED_BACK: &str = "rolled back";
 pub const SCALED: &str = "scaled";
 /// The user started another job in place of the one that ran.
 pub const CHANGED: &str = "job changed";
+/// The user started a job that had failed.
+pub const STARTED_FAILED: &str = "failed job started by the user";
 
 /// All names, in the order of reports.
-pub const ALL: [&str; 53] = [
+pub const ALL: [&str; 54] = [
     SAVED,
     FROM_CHECKPOINT,
     REPLAYED,
@@ -169,6 +171,7 @@ pub const ALL: [&str; 53] = [
     ROLLED_BACK,
     SCALED,
     CHANGED,
+    STARTED_FAILED,
 ];
 
 /// Those that only tasks with links can reach.

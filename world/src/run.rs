@@ -30,7 +30,7 @@ use crate::change::{Left, Stopped};
 use crate::checkpoints::Saves;
 use crate::control::{Control, Harmed};
 use crate::error::CaseError;
-use crate::faults::foresee;
+use crate::faults::strikes;
 use crate::guarded::{self, Given, Panic};
 use crate::journal::Journal;
 use crate::links::Links;
@@ -129,7 +129,7 @@ fn play(
     };
     let deployment = &case.deployment;
     let mut nodes = place(deployment.nodes, deployment.checkpoint_interval, layout.tasks.len());
-    foresee(case, &mut nodes);
+    nodes.iter_mut().enumerate().for_each(|(index, node)| node.strikes = strikes(case, index));
     let on = |task: usize| task % deployment.nodes as usize;
     let mut states = vec![ShardState { renew: Some(Renew::Fresh), ..ShardState::default() }; shards];
     for (task, spec) in layout.tasks.iter().enumerate() {
@@ -163,8 +163,10 @@ fn play(
         zombies: Vec::new(),
         damages: BTreeMap::new(),
         hangs: 0,
+        stopped_until: Timestamp::MIN,
         parts,
         now: Timestamp::MIN,
+        job: 0,
         stopped: None,
         forgotten: BTreeMap::new(),
         run: Run { contract: subject.contract(), ..Run::default() },
@@ -198,9 +200,13 @@ pub(crate) struct World<'a> {
     pub(crate) damages: BTreeMap<usize, VecDeque<Damage>>,
     /// How often a node hung so far.
     pub(crate) hangs: u64,
+    /// Until when a fault that took all nodes down keeps down what is added to them.
+    pub(crate) stopped_until: Timestamp,
     /// The tasks.
     pub(crate) parts: Vec<Part>,
     pub(crate) now: Timestamp,
+    /// Which of the jobs that took each other's place this is, from 0.
+    pub(crate) job: usize,
     /// How the user put another job in place of this one.
     pub(crate) stopped: Option<Stopped>,
     /// Oldest offset kept, as last written to the trace.
@@ -283,17 +289,23 @@ impl World<'_> {
         }
     }
 
-    /// Opens a task for what befell it since it was last opened.
+    /// Opens a task for what befell it since it was last opened, if it may be opened yet.
     pub(crate) fn open_waiting(&mut self, task: usize) {
-        if let Some(cause) = self.parts[task].cause {
+        if let Some(cause) = self.parts[task].cause.filter(|_| self.can_open(task)) {
             self.open(task, cause);
         }
     }
 
-    /// Opens those tasks of a shard whose nodes are up; the others follow their nodes.
+    /// Whether a task's node is up and what was moved has had its time.
+    pub(crate) fn can_open(&self, task: usize) -> bool {
+        let part = &self.parts[task];
+        self.nodes[part.node].up && part.ready <= self.now
+    }
+
+    /// Opens those tasks of a shard that can be; the others follow.
     pub(crate) fn open_all(&mut self, shard: usize, cause: Cause) {
         for task in self.shards[shard].tasks.clone() {
-            if self.nodes[self.parts[task].node].up {
+            if self.can_open(task) {
                 self.open(task, cause);
             }
         }
@@ -310,13 +322,13 @@ impl World<'_> {
             return;
         }
         let Some(share) = self.read(task) else { return };
-        let rate = self.rate_of(task);
+        let slowness = self.slowness_of(task);
         let part = &mut self.parts[task];
         let next = if share > 0 {
             // Effort is counted from the start of the stint, so that rounding does not add up.
             let (since, count) = part.stint.unwrap_or((self.now, 0));
             part.stint = Some((since, count + share));
-            Some(since.plus(effort(count + share, rate)).max(self.now))
+            Some(since.plus(effort((count + share) * slowness, self.case.deployment.rate)).max(self.now))
         } else {
             part.stint = None;
             // What it has to say is not out while the sink is away.

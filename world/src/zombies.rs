@@ -6,16 +6,17 @@
 //! ```
 //!
 //! What waits in front of the sink waits in the memory of the process, so it stands still with it, and ends with it.
-//! A node that comes back before anybody noticed just goes on. Whether one that was replaced may write is
+//! A node that comes back before anybody noticed just goes on, but for tasks that were moved to another node meanwhile.
+//! Whether one that was replaced may write is
 //! not decided here: the coordinator is asked, as it is for every other. Invariant: a worker is either its task's or a
 //! zombie's.
 
-use rewindow_query::{Row, Span, Timestamp, Why};
+use rewindow_query::{Row, Span, Timestamp};
 
 use crate::control::Publish;
 use crate::guarded::GuardedWorker;
 use crate::links::Flying;
-use crate::nodes::{Cause, Lane};
+use crate::nodes::Lane;
 use crate::outcome::{Delivery, What};
 use crate::queue::Event;
 use crate::reached;
@@ -108,7 +109,8 @@ impl World<'_> {
             if self.shards[self.parts[zombie.task].spec.shard].dead {
                 continue;
             }
-            if unnoticed.is_some() && self.control.admits(zombie.task, zombie.incarnation) {
+            let stays = unnoticed == Some(self.parts[zombie.task].node);
+            if stays && self.control.admits(zombie.task, zombie.incarnation) {
                 self.resume(zombie);
             } else {
                 self.haunt(zombie);
@@ -116,10 +118,7 @@ impl World<'_> {
         }
         // What was placed there meanwhile, or whose shard has begun again.
         for task in unnoticed.map(|node| self.nodes[node].tasks.clone()).unwrap_or_default() {
-            if self.parts[task].worker.is_none() && self.shards[self.parts[task].spec.shard].restart.is_none()
-            {
-                self.open(task, Cause { why: Why::AfterKill, fault: "hang" });
-            }
+            self.open_idle(task);
         }
     }
 
@@ -129,6 +128,7 @@ impl World<'_> {
         let stood = self.now.since(since);
         let part = &mut self.parts[task];
         (part.worker, part.lanes, part.dirty, part.catching) = (Some(worker), lanes, true, catching);
+        part.cause = None;
         // What it was busy with takes as long as it would have; what it slept for has come or not.
         part.stint = stint.map(|(begun, count)| (begun.plus(stood), count));
         let wake = wake.map(|at| if stint.is_some() { at.plus(stood) } else { at.max(self.now) });
@@ -183,7 +183,7 @@ impl World<'_> {
             self.write_late(&zombie, rows, if late { Timestamp::MIN } else { frontier });
         }
         if let Ok(packets) = zombie.worker.outgoing() {
-            packets.into_iter().for_each(|(to, packet)| self.post(task, to, packet));
+            packets.into_iter().for_each(|(to, packet)| self.post(task, zombie.node, to, packet));
         }
         // A save has behind it only what was written.
         if writes && self.sink.waits(shard) {
@@ -194,6 +194,7 @@ impl World<'_> {
         let positions = zombie.lanes.iter().map(|lane| ((lane.input, lane.partition), lane.position));
         let publish = Publish {
             at: self.now,
+            node: zombie.node,
             incarnation: zombie.incarnation,
             bytes,
             received,

@@ -108,3 +108,28 @@ fn the_other_job_begins_with_what_was_left_behind_and_uses_none_of_it() {
     let used = |r: &&rewindow_world::outcome::RecoveryReport| r.answer.outcome == Outcome::FromCheckpoint;
     assert_eq!(then.recoveries.iter().filter(used).count(), 2);
 }
+
+#[test]
+fn a_job_that_has_failed_is_another_one_once_the_user_starts_it() {
+    let restart = |start| FaultKind::UserRestart { stopped: Span::minutes(5), start };
+    let mut case = steady(vec![(100, restart(StartMode::Now))]);
+    let mut history = (*case.history).clone();
+    history.entries[0].payload = rewindow_query::Payload::Malformed("fatal".into());
+    let failed_at = history.entries[0].arrival;
+    case.history = std::sync::Arc::new(history);
+    let options = RunOptions { trace: true };
+    let subject = Toy::parallel(2);
+    let (run, left) = begin(&case, &plan(), &subject, options).unwrap();
+    assert_eq!((run.changed_by, run.failures.len(), run.reached[reached::STARTED_FAILED]), (Some(0), 2, 1));
+    let left = left.expect("the user starts it");
+    let (then, end) = go_on(left, &case.changed(0), &plan(), &subject, options).unwrap();
+    assert!(end.is_none() && then.failures.is_empty(), "it begins behind {failed_at}");
+    let given: Vec<_> = then.deliveries.iter().flat_map(|d| &d.rows).map(|row| row.timestamp).collect();
+    assert_eq!(given.iter().min(), Some(&minute(110)), "from the start on");
+    assert_eq!((then.recoveries.len(), then.recoveries[0].why), (2, Why::UserRestart));
+    // One that has not failed goes on as the job it is.
+    let (run, left) =
+        begin(&steady(vec![(100, restart(StartMode::Now))]), &plan(), &subject, options).unwrap();
+    assert!(left.is_none() && run.changed_by.is_none());
+    assert!(!run.reached.contains_key(reached::STARTED_FAILED));
+}

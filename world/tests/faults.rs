@@ -405,10 +405,8 @@ proptest! {
         let full = run(&case, &plan(), &subject);
         prop_assert_eq!(breaches(&case, &subject, &full), Vec::<String>::new());
         for report in &full.recoveries {
-            let (rate, slowest) = (i128::from(case.deployment.rate), i128::from(report.slowest));
-            let busy = (i128::from(report.estimated.0) * rate + slowest - 1) / slowest;
+            let busy = i128::from(report.estimated.0) * i128::from(report.slowness);
             let longest = Span(i64::try_from(busy).unwrap()).plus(report.stood);
-            prop_assert!(report.slowed || longest == report.estimated, "{:?}", report);
             let right = |actual| (report.estimated..=longest).contains(&actual);
             prop_assert!(report.actual.is_none_or(right), "{:?}", report);
         }
@@ -433,7 +431,8 @@ fn random_schedules_reach_every_state() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut left: Vec<&str> = reached::ALL.to_vec();
     // The strategy makes no malformed entries, and starts no other job.
-    let others = [reached::FAILED, reached::RESTARTED, reached::MALFORMED, reached::CHANGED];
+    let others =
+        [reached::FAILED, reached::RESTARTED, reached::MALFORMED, reached::CHANGED, reached::STARTED_FAILED];
     left.retain(|name| !others.contains(name));
     // Its tasks have no links.
     left.retain(|name| !reached::OF_LINKS.contains(name));

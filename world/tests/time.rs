@@ -106,6 +106,21 @@ fn catch_up_takes_what_the_formula_says() {
 }
 
 #[test]
+fn a_slow_node_takes_so_many_times_longer_whatever_its_rate() {
+    for (rate, times) in [(1, 10), (3, 2), (7, 7)] {
+        let slow = FaultKind::Slow { node: 0, times, during: Span::hours(10) };
+        let kill = FaultKind::NodeKill { node: 0, down: Span::minutes(16) };
+        let mut case = case(1, &[(0, 10); 21], vec![(4, slow), (5, kill)]);
+        (case.deployment.nodes, case.deployment.rate) = (1, rate);
+        let run = run(&case, &plan(), &Toy::single(1));
+        let report = &run.recoveries[0];
+        let seconds = |ticks: i64| Span((ticks * Span::seconds(1).0 + rate as i64 - 1) / rate as i64);
+        assert_eq!((report.estimated, report.slowness), (seconds(21), u64::from(times)));
+        assert_eq!(report.actual, Some(seconds(21 * i64::from(times))));
+    }
+}
+
+#[test]
 fn an_instant_recovery_without_backlog_is_level_at_once() {
     let kill = FaultKind::NodeKill { node: 0, down: Span::ZERO };
     let run = run(&case(1, &[(0, 0), (0, 30)], vec![(12, kill)]), &plan(), &Toy::parallel(1));

@@ -6,7 +6,7 @@ use rewindow_query::Span;
 
 use super::{Faulty, RegionsCase, compile};
 use crate::case::{FaultKind, SinkKind};
-use crate::check::{FAULTS_MAX, SPAN_MAX, within};
+use crate::check::{Before, FAULTS_MAX, SPAN_MAX, within};
 use crate::error::CaseError;
 
 /// Longest delay of a region.
@@ -66,10 +66,9 @@ impl RegionsCase {
             if self.faults(index, 0) > FAULTS_MAX {
                 return wrong(format!("{} faults of {name}", region.faults.len()), "fewer");
             }
-            let mut before = rewindow_query::Timestamp::MIN;
+            let mut before = Before::all(self.base.deployment.nodes);
             for fault in &region.faults {
-                fault.check(&self.base.deployment, before)?;
-                before = fault.at;
+                fault.check(&mut before)?;
                 match fault.kind {
                     FaultKind::ServiceUpgrade { .. }
                     | FaultKind::RollingUpgrade { .. }
