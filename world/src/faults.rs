@@ -57,14 +57,14 @@ impl World<'_> {
                     self.renew_all(Renew::Position);
                 }
                 (0..self.nodes.len()).for_each(|node| self.bury(node));
-                self.nodes.iter_mut().for_each(|node| node.version += 1);
+                self.install(self.newest() + 1);
                 self.take_all_down(down, cause(Why::AfterUpgrade { readable }));
                 self.control.restart();
             }
             FaultKind::Rollback { down } => {
                 self.reach(reached::ROLLED_BACK);
                 (0..self.nodes.len()).for_each(|node| self.bury(node));
-                self.nodes.iter_mut().for_each(|node| node.version = node.version.saturating_sub(1));
+                self.install(self.newest().saturating_sub(1));
                 self.take_all_down(down, cause(Why::AfterUpgrade { readable: true }));
                 self.control.restart();
             }
@@ -116,6 +116,18 @@ impl World<'_> {
             }
             FaultKind::Link { node, trouble, during } => self.disturb(node as usize, during, trouble),
         }
+    }
+
+    /// The newest version that a node runs.
+    fn newest(&self) -> u32 {
+        self.nodes.iter().map(|node| node.version).max().unwrap_or(0)
+    }
+
+    /// All nodes run that version; a rolling upgrade that has not reached all of them is over.
+    fn install(&mut self, version: u32) {
+        self.nodes.iter_mut().for_each(|node| node.version = version);
+        let faults = &self.case.faults;
+        self.queue.call_off(|fault| matches!(faults[fault].kind, FaultKind::RollingUpgrade { .. }));
     }
 
     /// Whether what the job owes has changed: one that failed owes nothing behind that, and what is started anew does.
@@ -238,7 +250,7 @@ impl World<'_> {
                 self.queue.push(part.ready, Event::Placed);
             }
         }
-        let version = self.nodes.iter().map(|node| node.version).max().unwrap_or(0);
+        let version = self.newest();
         let count = self.nodes.len();
         for index in count..nodes as usize {
             let number = u32::try_from(index).unwrap_or(u32::MAX);

@@ -63,6 +63,11 @@ impl Queue {
         reboots
     }
 
+    /// Upgrades that go from node to node by such faults go no further.
+    pub(crate) fn call_off(&mut self, such: impl Fn(usize) -> bool) {
+        self.heap.retain(|Reverse((_, event))| !matches!(event, Event::Reboot(_, fault) if such(*fault)));
+    }
+
     /// An empty queue with the choices of a case.
     pub(crate) fn new(turns: Vec<u32>) -> Queue {
         Queue { heap: BinaryHeap::new(), turns, turn: 0 }

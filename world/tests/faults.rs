@@ -108,6 +108,21 @@ fn an_os_upgrade_rolls() {
 }
 
 #[test]
+fn what_is_installed_on_all_nodes_ends_a_rolling_upgrade_under_way() {
+    let rolling = FaultKind::RollingUpgrade { down: Span::minutes(5) };
+    let rollback = FaultKind::Rollback { down: Span::minutes(1) };
+    for (then, version) in [(rollback, 0), (upgrade(true, 1), 2)] {
+        // Node 0 is down until 35; then it would be the turn of node 1.
+        let faults = vec![(30, rolling.clone()), (33, then), (50, kill(0, 1)), (50, kill(1, 1))];
+        let run = held(&steady(2, 60, faults), &Toy::parallel(2));
+        let opened: Vec<_> = run.recoveries.iter().map(|r| (r.shard, r.at, r.version)).collect();
+        let at = |minutes| [(0, minute(minutes), version), (1, minute(minutes), version)];
+        let first = [(1, minute(34), version), (0, minute(35), version)];
+        assert_eq!(opened, [first, at(51)].concat());
+    }
+}
+
+#[test]
 fn a_restart_chooses_where_output_begins() {
     let start = |mode| {
         let run = held(&steady(2, 120, vec![(60, restart(5, mode))]), &Toy::parallel(2));
