@@ -24,6 +24,20 @@ pub struct VaryRegions {
     pub lag: Option<Span>,
 }
 
+/// What strikes one region: the rest changes its version, what it owes or its nodes, and is for its rollout or for cases
+/// of one region.
+pub const STRIKING: [Trouble; 9] = [
+    Trouble::NodeKill,
+    Trouble::OsUpgrade,
+    Trouble::Retention,
+    Trouble::SinkUnavailable,
+    Trouble::SinkAckLost,
+    Trouble::Hang,
+    Trouble::Slow,
+    Trouble::Checkpoint,
+    Trouble::Link,
+];
+
 /// A small case in two regions.
 pub fn small_pair(choices: &mut dyn Choices) -> RegionsCase {
     let mut base = Case { faults: Vec::new(), ..small_case(choices) };
@@ -50,8 +64,7 @@ fn none() -> Vary {
 
 /// A job in two regions.
 pub fn pair(base: &Case, vary: &Vary, regions: &VaryRegions, choices: &mut dyn Choices) -> RegionsCase {
-    let may =
-        |trouble: &&Trouble| matches!(trouble, Trouble::NodeKill | Trouble::OsUpgrade | Trouble::Retention);
+    let may = |trouble: &&Trouble| STRIKING.contains(trouble);
     let own =
         Vary { faults: vary.faults.iter().filter(may).copied().collect(), faults_max: 2, ..vary.clone() };
     // One deployment for both, with the retention of a schedule; then the faults of each.
