@@ -313,3 +313,28 @@ fn a_file_of_rows_is_the_same_after_kills() {
     let said = String::from_utf8_lossy(&other.stderr);
     assert!(!other.status.success() && said.contains("checkpoint-foreign"), "{said}");
 }
+
+#[test]
+fn a_run_that_is_refused_leaves_the_one_that_runs_its_files() {
+    let folder = folder("locked");
+    let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    std::fs::write(at("job.asaql"), QUERY).unwrap();
+    std::fs::write(at("feed.jsonl"), feed(10)).unwrap();
+    let (query, input, checkpoints) =
+        (at("job.asaql"), format!("feed={}", at("feed.jsonl")), at("checkpoints"));
+    // One runs, and is in the middle of a write.
+    std::fs::create_dir_all(&checkpoints).unwrap();
+    let lock = std::fs::File::create(at("checkpoints/.lock")).unwrap();
+    lock.lock().unwrap();
+    std::fs::write(at("checkpoints/.tmp-t0-e1-n5"), "half").unwrap();
+    let arguments = [query.as_str(), "--input", &input, "--arrival", "feed=t", "--checkpoints", &checkpoints];
+    let second = rewindow(&arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(4), "{said}");
+    assert!(said.contains("another run uses these checkpoints"), "{said}");
+    assert_eq!(std::fs::read_to_string(at("checkpoints/.tmp-t0-e1-n5")).unwrap(), "half");
+    // It has ended: what it had begun to write goes.
+    drop(lock);
+    assert!(rewindow(&arguments).output().unwrap().status.success());
+    assert!(!folder.join("checkpoints/.tmp-t0-e1-n5").exists());
+}

@@ -59,8 +59,9 @@ impl Threads {
         let (store, _lock): (Box<dyn Store>, Option<File>) = match &self.checkpoints {
             None => (Box::new(MemoryStore::default()), None),
             Some(dir) => {
-                let mut store = DiskStore::open(dir).map_err(|error| of_store(&error))?;
+                // Opening takes away what a write has begun: nobody may be writing by then.
                 let lock = lock(dir)?;
+                let mut store = DiskStore::open(dir).map_err(|error| of_store(&error))?;
                 let out = out.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
                 check_name(&mut store, dir, &seal_of(work, &format!("{name}\n{out:?}")))?;
                 (Box::new(store), Some(lock))
@@ -107,8 +108,11 @@ impl Output for Screen {
     }
 }
 
-/// Keeps other runs out of the folder until the file is dropped.
+/// Makes the folder if it is not there, and keeps other runs out of it until the file is dropped.
 fn lock(dir: &Path) -> Result<File, Problem> {
+    std::fs::create_dir_all(dir).map_err(|error| {
+        Problem::new("checkpoint-folder", format!("the folder cannot be made: {error}")).in_file(dir)
+    })?;
     let path = dir.join(LOCK);
     let io = |error: io::Error| {
         Problem::new("checkpoint-folder", format!("the folder cannot be locked: {error}")).in_file(&path)
