@@ -338,3 +338,20 @@ fn a_run_that_is_refused_leaves_the_one_that_runs_its_files() {
     assert!(rewindow(&arguments).output().unwrap().status.success());
     assert!(!folder.join("checkpoints/.tmp-t0-e1-n5").exists());
 }
+
+#[test]
+fn what_else_lies_in_the_folder_of_checkpoints_stays() {
+    let folder = folder("others");
+    let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    std::fs::write(at("job.asaql"), QUERY).unwrap();
+    std::fs::write(at("feed.jsonl"), feed(2_000)).unwrap();
+    let (query, input, checkpoints) =
+        (at("job.asaql"), format!("feed={}", at("feed.jsonl")), at("checkpoints"));
+    std::fs::create_dir_all(at("checkpoints/tmp")).unwrap();
+    std::fs::write(at("checkpoints/todo"), "mine").unwrap();
+    let arguments = [query.as_str(), "--input", &input, "--arrival", "feed=t", "--checkpoints", &checkpoints];
+    let run = rewindow(&arguments).args(["--checkpoint-every", "500"]).output().unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    assert_eq!(std::fs::read_to_string(at("checkpoints/todo")).unwrap(), "mine");
+    assert!(folder.join("checkpoints/tmp").is_dir());
+}

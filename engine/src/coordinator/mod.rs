@@ -259,18 +259,22 @@ impl<S: Store> Coordinator<S> {
         self.tasks[reader].state.floor[link]
     }
 
-    /// Takes out of the store every checkpoint that will not be used again; tells how many there were.
+    /// Takes out of the store every checkpoint that will not be used again, and nothing else that lies there; tells how
+    /// many there were.
     ///
     /// # Errors
-    /// Some could not be taken out; they will be next time.
+    /// Some could not be taken out, and this is why the first was not; all others are. They will be next time.
     pub fn collect(&mut self) -> Result<usize, StoreError> {
         let kept: BTreeSet<String> = (0..self.tasks.len()).flat_map(|task| self.kept(task)).collect();
-        let rubbish: Vec<String> =
-            self.store.list("t")?.into_iter().filter(|name| !kept.contains(name)).collect();
-        for name in &rubbish {
-            self.store.remove(name)?;
+        let rubbish = self.store.list("t")?.into_iter();
+        let (mut gone, mut first) = (0, None);
+        for name in rubbish.filter(|name| is_checkpoint(name) && !kept.contains(name)) {
+            match self.store.remove(&name) {
+                Ok(()) => gone += 1,
+                Err(error) => first = first.or(Some(error)),
+            }
         }
-        Ok(rubbish.len())
+        first.map_or(Ok(gone), Err)
     }
 
     fn tasks_of(&self, shard: usize) -> impl Iterator<Item = usize> {
@@ -312,6 +316,14 @@ impl<S: Store> Coordinator<S> {
         of.state = state;
         Ok(())
     }
+}
+
+/// Whether [`Coordinator::publish`] gives such names, of whatever task.
+fn is_checkpoint(name: &str) -> bool {
+    let number = |digits: &str| digits.parse::<u64>().is_ok_and(|number| number.to_string() == digits);
+    let mut parts = name.split('-');
+    let mut part = |letter| parts.next().and_then(|part| part.strip_prefix(letter)).is_some_and(number);
+    part('t') && part('e') && part('n') && parts.next().is_none()
 }
 
 /// A floor never goes down.

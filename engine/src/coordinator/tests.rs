@@ -6,7 +6,7 @@ use rewindow_query::Timestamp;
 
 use crate::coordinator::{Again, Coordinator, Grant, GrantError, PublishError, Skip, Skipped};
 use crate::layout::{Layout, Role, TaskSpec};
-use crate::store::{MemoryStore, Store};
+use crate::store::{MemoryStore, Store, StoreError};
 
 /// Two partitions, two keyed tasks, a merge; and a shard that runs whole.
 pub(super) fn layout() -> Layout {
@@ -179,6 +179,63 @@ fn a_new_epoch_makes_everything_before_it_void_for_its_shard_alone() {
     assert_eq!(open(&mut coordinator, 5).checkpoint.unwrap().bytes, b"two");
     coordinator.publish(2, 2, b"ten", &[1, 1]).unwrap();
     assert_eq!(coordinator.kept(2), ["t2-e2-n3"]);
+}
+
+/// A store that does not let go of one name.
+#[derive(Default)]
+struct Stuck {
+    inner: MemoryStore,
+    name: &'static str,
+}
+
+impl Store for Stuck {
+    fn put(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        self.inner.put(name, bytes)
+    }
+    fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.get(name)
+    }
+    fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.inner.list(prefix)
+    }
+    fn remove(&mut self, name: &str) -> Result<(), StoreError> {
+        if name == self.name {
+            let why = "planted".to_owned();
+            return Err(StoreError::Io { doing: "remove", place: name.to_owned(), why });
+        }
+        self.inner.remove(name)
+    }
+}
+
+#[test]
+fn what_cannot_be_taken_out_keeps_nothing_else_in() {
+    let store = Stuck { inner: MemoryStore::default(), name: "t2-e1-n1" };
+    let mut coordinator = Coordinator::new(store, &layout()).unwrap();
+    coordinator.begin(0, Timestamp(7)).unwrap();
+    coordinator.open(2, true, &|_| true).unwrap();
+    for bytes in [b"1", b"2", b"3", b"4"] {
+        coordinator.publish(2, 1, bytes, &[0, 0]).unwrap();
+    }
+    let error = coordinator.collect().unwrap_err();
+    assert!(matches!(&error, StoreError::Io { place, .. } if place == "t2-e1-n1"), "{error}");
+    assert_eq!(coordinator.store().list("t").unwrap(), ["t2-e1-n1", "t2-e1-n3", "t2-e1-n4"]);
+    coordinator.store_mut().name = "";
+    assert_eq!(coordinator.collect(), Ok(1));
+}
+
+#[test]
+fn only_checkpoints_are_taken_out() {
+    let mut coordinator = begun();
+    let others =
+        ["t", "t1", "t1-e1", "t01-e1-n1", "t1-e1-n1-x", "t1-e1-n", "t1-e1-nx", "task-1", "tmp", "todo"];
+    // Also those of a layout with more tasks, and of an epoch that is over.
+    for name in others.into_iter().chain(["t0-e0-n1", "t99-e1-n20"]) {
+        coordinator.store_mut().put(name, b"1").unwrap();
+    }
+    assert_eq!(coordinator.collect(), Ok(2));
+    let left = coordinator.store().list("t").unwrap();
+    assert!(others.iter().all(|other| left.iter().any(|name| name == other)), "{left:?}");
+    assert_eq!(left.len(), others.len());
 }
 
 #[test]

@@ -5,8 +5,9 @@
 //!         ------------ NAME holds the old bytes --------|-- the new ones ---
 //! ```
 //!
-//! Knows nothing of other writers: one process at a time. Invariant: a file under a name is whole, whatever step of a put the
-//! process or the machine died at; a temporary file is never listed, and gone after the next opening.
+//! Knows nothing of other writers: one process at a time, from the opening on. Invariants: a file under a name is whole,
+//! whatever step of a put the process or the machine died at; a temporary file is never listed, and gone after the next
+//! opening; what no put could have made is neither listed nor taken away.
 
 use std::fs;
 use std::io::{self, ErrorKind, Write};
@@ -45,7 +46,7 @@ pub trait Files: Send {
     fn sync_dir(&mut self, dir: &Path) -> io::Result<()>;
     /// All bytes of the file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
-    /// The names in the directory that are text, in any order.
+    /// The names of files in the directory that are text, in any order: no directories, no links.
     fn names(&self, dir: &Path) -> io::Result<Vec<String>>;
     /// Takes the file out.
     fn remove(&mut self, path: &Path) -> io::Result<()>;
@@ -69,7 +70,8 @@ impl<F: Files> DiskStore<F> {
     pub(crate) fn over(mut files: F, dir: PathBuf) -> Result<DiskStore<F>, StoreError> {
         files.create_dir(&dir).map_err(|error| failed("make", &dir, &error))?;
         let names = files.names(&dir).map_err(|error| failed("list", &dir, &error))?;
-        for name in names.iter().filter(|name| name.starts_with(TEMPORARY)) {
+        let begun = |name: &&String| name.strip_prefix(TEMPORARY).is_some_and(|of| checked_name(of).is_ok());
+        for name in names.iter().filter(begun) {
             let path = dir.join(name);
             files.remove(&path).map_err(|error| failed("remove", &path, &error))?;
         }
@@ -185,8 +187,12 @@ impl Files for System {
     }
 
     fn names(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let names = fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().into_string().ok()));
-        names.filter_map(Result::transpose).collect()
+        let name = |entry: io::Result<fs::DirEntry>| {
+            let entry = entry?;
+            let is_file = entry.file_type()?.is_file();
+            Ok(entry.file_name().into_string().ok().filter(|_| is_file))
+        };
+        fs::read_dir(dir)?.map(name).filter_map(Result::transpose).collect()
     }
 
     fn remove(&mut self, path: &Path) -> io::Result<()> {

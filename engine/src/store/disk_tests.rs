@@ -204,9 +204,15 @@ fn a_real_directory_loses_its_temporary_files_and_keeps_what_is_not_its_own() {
     DiskStore::open(&path).unwrap().put("a", b"1").unwrap();
     std::fs::write(path.join(".tmp-b"), b"half").unwrap();
     std::fs::write(path.join("README.md"), b"mine").unwrap();
+    std::fs::write(path.join(".tmp-README.md"), b"mine").unwrap();
+    std::fs::create_dir(path.join("folder")).unwrap();
+    std::fs::create_dir(path.join(".tmp-folder")).unwrap();
     let store = DiskStore::open(&path).unwrap();
     assert_eq!(store.list(""), Ok(vec!["a".to_owned()]));
-    assert!(!path.join(".tmp-b").exists() && path.join("README.md").exists());
+    assert!(!path.join(".tmp-b").exists());
+    for mine in ["README.md", ".tmp-README.md", "folder", ".tmp-folder"] {
+        assert!(path.join(mine).exists(), "{mine}");
+    }
 }
 
 #[test]
