@@ -25,7 +25,7 @@ use crate::shrink::Size;
 pub use json::{breach_json, json};
 pub use markdown::markdown;
 pub use read::{ReadError, read};
-pub use recoveries::{Recovery, recoveries, recoveries_text};
+pub use recoveries::{HeldUp, Recovery, recoveries, recoveries_text};
 pub use state::{StateDifference, first_difference};
 pub use words::title;
 

@@ -1,8 +1,10 @@
-//! The report of every recovery of a run: what was used, what was read again, how long it took, what is lost.
+//! The report of every recovery of a run: what was used, what was read again, how long it took, what is lost. Its fields are
+//! explained in `docs/world.md`.
 //!
 //! The service of the articles shows none of this. Values for machines, and the same in words. Knows nothing
 //! of verdicts. Invariant: one report for each opening after the first, in order of virtual time.
 
+use rewindow_engine::Role;
 use rewindow_query::{Gap, Outcome, Span};
 use rewindow_world::case::Case;
 use rewindow_world::outcome::{RecoveryReport, Run};
@@ -23,10 +25,17 @@ pub struct Recovery {
     pub node: u32,
     /// Which shard.
     pub shard: usize,
+    /// Which task of the job; shards that are one task are numbered alike.
+    pub task: usize,
+    /// What that does for its shard: `whole`, `merge`, `{"keyed": 3}` with its number among the keyed tasks, or
+    /// `{"partition": {"input": NAME, "partition": 0}}`.
+    pub role: Json,
     /// The outputs of the shard, by name.
     pub outputs: Vec<String>,
     /// The generation of the shard that began.
     pub generation: u32,
+    /// Which version of the service ran it from then on: how many were installed before.
+    pub version: u32,
     /// The fault, by name.
     pub fault: &'static str,
     /// Where its state came from, as the subject said.
@@ -48,6 +57,10 @@ pub struct Recovery {
     pub estimated_ticks: i64,
     /// Catch-up as it was; `None` if something else came first.
     pub actual_ticks: Option<i64>,
+    /// Whether its node was slow meanwhile, or stood still: only then it may have taken longer than estimated.
+    pub slowed: bool,
+    /// For how long it stood still meanwhile, because its node hung and nobody noticed.
+    pub stood_ticks: i64,
     /// Intervals of rows it announced as incomplete.
     pub gaps: Vec<Json>,
 }
@@ -72,8 +85,11 @@ fn recovery(truth: &Truth, report: &RecoveryReport) -> Recovery {
         at: report.at.to_string(),
         node: report.node,
         shard: report.shard,
+        task: report.task,
+        role: role_json(truth, report.role),
         outputs: outputs(truth, report),
         generation: report.generation,
+        version: report.version,
         fault: report.fault,
         outcome,
         output_from: report.output_from.is_calendar().then(|| report.output_from.to_string()),
@@ -87,7 +103,63 @@ fn recovery(truth: &Truth, report: &RecoveryReport) -> Recovery {
         backlog: report.backlog,
         estimated_ticks: report.estimated.0,
         actual_ticks: report.actual.map(|actual| actual.0),
+        slowed: report.slowed,
+        stood_ticks: report.stood.0,
         gaps: report.answer.gaps.iter().map(gap).collect(),
+    }
+}
+
+fn role_json(truth: &Truth, role: Role) -> Json {
+    match role {
+        Role::Whole => object!("whole"),
+        Role::Partition { input, partition } => {
+            object!({ "partition": { "input": input_name(truth, input), "partition": partition } })
+        }
+        Role::Keyed { index } => object!({ "keyed": index }),
+        Role::Merge => object!("merge"),
+    }
+}
+
+fn input_name(truth: &Truth, input: usize) -> String {
+    truth.plan.inputs.get(input).map_or(String::new(), |input| input.name.to_string())
+}
+
+/// The part of the job that was opened: a shard, or what one of its tasks does where they are joined by links.
+fn part(truth: &Truth, report: &RecoveryReport) -> String {
+    let shard = report.shard;
+    match report.role {
+        Role::Whole => format!("shard {shard}"),
+        Role::Partition { input, partition } => {
+            format!("shard {shard}, partition {partition} of `{}`", input_name(truth, input))
+        }
+        Role::Keyed { index } => format!("shard {shard}, keyed task {index}"),
+        Role::Merge => format!("shard {shard}, merge task"),
+    }
+}
+
+/// What made a catch-up take longer than its estimate, at a node that is `rate` fast.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct HeldUp {
+    /// The node was slow.
+    pub slow: bool,
+    /// For how long it stood still.
+    pub stood: Span,
+}
+
+impl HeldUp {
+    /// Of a recovery.
+    pub fn of(report: &RecoveryReport, rate: u64) -> HeldUp {
+        HeldUp { slow: report.slowest < rate, stood: report.stood }
+    }
+
+    /// To be put behind what it took: `, the node was slow`; nothing if nothing held it up.
+    pub fn words(self) -> String {
+        match (self.slow, self.stood) {
+            (false, Span::ZERO) => String::new(),
+            (true, Span::ZERO) => ", the node was slow".to_owned(),
+            (false, stood) => format!(", the node stood still for {}", duration(stood)),
+            (true, stood) => format!(", the node was slow and stood still for {}", duration(stood)),
+        }
     }
 }
 
@@ -120,7 +192,10 @@ fn kept(report: &RecoveryReport) -> Option<Span> {
 pub fn recoveries_text(truth: &Truth, case: &Case, run: &Run) -> String {
     let legs = legs(truth, case, run);
     let reports = legs.iter().flat_map(|leg| leg.run.recoveries.iter().map(move |report| (leg, report)));
-    let paragraphs = (1..).zip(reports).map(|(number, (leg, report))| paragraph(number, &leg.truth, report));
+    let paragraphs = (1..).zip(reports).map(|(number, (leg, report))| {
+        let rate = leg.case.deployment.rate;
+        paragraph(number, &leg.truth, report, HeldUp::of(report, rate))
+    });
     let paragraphs: Vec<String> = paragraphs.collect();
     if paragraphs.is_empty() {
         return "no recovery: nothing had to be opened again\n".to_owned();
@@ -128,7 +203,7 @@ pub fn recoveries_text(truth: &Truth, case: &Case, run: &Run) -> String {
     paragraphs.join("\n")
 }
 
-fn paragraph(number: usize, truth: &Truth, report: &RecoveryReport) -> String {
+fn paragraph(number: usize, truth: &Truth, report: &RecoveryReport, held_up: HeldUp) -> String {
     let entries = count(report.backlog, "entry");
     let (state, read) = match (report.answer.outcome, &report.checkpoint, span(report)) {
         (Outcome::FromCheckpoint, Some(saved), Some(span)) => (
@@ -152,7 +227,9 @@ fn paragraph(number: usize, truth: &Truth, report: &RecoveryReport) -> String {
     let level = match report.actual {
         None => "never: something else came first".to_owned(),
         Some(actual) if actual == report.estimated => format!("after {}, as estimated", duration(actual)),
-        Some(actual) => format!("after {}, estimated {}", duration(actual), duration(report.estimated)),
+        Some(actual) => {
+            format!("after {}, estimated {}{}", duration(actual), duration(report.estimated), held_up.words())
+        }
     };
     let gap = |gap: &Gap| match gap.from.is_calendar() {
         true => format!("rows from {} up to {} may be incomplete", instant(gap.from), instant(gap.until)),
@@ -164,11 +241,11 @@ fn paragraph(number: usize, truth: &Truth, report: &RecoveryReport) -> String {
         false => "all rows".to_owned(),
     };
     let head = format!(
-        "{number:>3}  {}  {}: `{}` (shard {}) opened again on node {}",
+        "{number:>3}  {}  {}: `{}` ({}) opened again on node {}",
         instant(report.at),
         report.fault,
         outputs(truth, report).join("`, `"),
-        report.shard,
+        part(truth, report),
         report.node
     );
     let lines = [

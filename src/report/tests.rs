@@ -5,6 +5,8 @@ use crate::judge::{Truth, Verdict};
 use crate::shrink::Shrunk;
 use crate::toy::{self, Toy, Wrong};
 use crate::trial::{shrink_trial, trial};
+use rewindow_query::Span;
+use rewindow_world::engine_subject::EngineSubject;
 
 struct Written {
     shrunk: Shrunk,
@@ -138,4 +140,63 @@ fn a_gap_and_a_forgotten_log_are_in_the_report() {
     report.answer.gaps = vec![Gap { from: toy::at(100), until: toy::at(500) }];
     report.actual = None;
     insta::assert_snapshot!(recoveries_text(&truth, &case, &run));
+}
+
+/// A committed story, with the recoveries it comes to.
+fn story(name: &str) -> (String, serde_json::Value) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/stories");
+    let case = Case::from_toml(&std::fs::read_to_string(folder.join(name)).unwrap()).unwrap();
+    told(&case)
+}
+
+fn told(case: &Case) -> (String, serde_json::Value) {
+    let truth = Truth::of(case).unwrap();
+    let subject = EngineSubject::of_case(&truth.plan, case);
+    let (run, verdict) = trial(&truth, case, &subject, false);
+    assert!(verdict.breach().is_none(), "{verdict:?}");
+    (recoveries_text(&truth, case, &run), serde_json::to_value(recoveries(&truth, case, &run)).unwrap())
+}
+
+#[test]
+fn recoveries_of_a_job_in_stages_name_the_task() {
+    let (text, json) = story("packet-delayed-across-a-restart.toml");
+    let heads: Vec<&str> = text.lines().filter(|line| line.contains("opened again")).collect();
+    let mut apart = heads.clone();
+    apart.iter_mut().for_each(|head| *head = &head[5..]);
+    apart.sort_unstable();
+    apart.dedup();
+    assert!(heads.len() > 1 && apart.len() == heads.len(), "{text}");
+    assert!(text.contains("(shard 0, keyed task 1) opened again on node"), "{text}");
+    let of =
+        |field: &str| json.as_array().unwrap().iter().map(|told| told[field].clone()).collect::<Vec<_>>();
+    assert!(of("role").contains(&serde_json::json!({ "keyed": 1 })), "{json}");
+    assert!(of("task").iter().all(serde_json::Value::is_u64), "{json}");
+    assert!(of("version").iter().all(|version| *version == 0), "{json}");
+    assert!(of("slowed").iter().all(|slowed| *slowed == false), "{json}");
+    assert!(of("stood_ticks").iter().all(|stood| *stood == 0), "{json}");
+
+    let (_, json) = story("node-restart-asks-upstream-again.toml");
+    assert!(json.as_array().unwrap().iter().all(|told| told["role"] != "whole"), "{json}");
+}
+
+/// Ten entries a second, one at the slowest; and a node that stands still and is not replaced.
+#[test]
+fn why_a_catch_up_took_longer_than_estimated_is_told() {
+    let (truth, case, mut run) = recovered();
+    let rate = case.deployment.rate;
+    run.recoveries.truncate(1);
+    let report = &mut run.recoveries[0];
+    (report.actual, report.estimated) = (Some(Span::seconds(126)), Span::seconds(7));
+    let level = |run: &Run| {
+        let text = recoveries_text(&truth, &case, run);
+        text.lines().find_map(|line| line.trim().strip_prefix("level")).unwrap().trim().to_owned()
+    };
+    (run.recoveries[0].slowed, run.recoveries[0].slowest) = (true, rate / 2);
+    assert_eq!(level(&run), "after 2 min 6 s, estimated 7 s, the node was slow");
+    run.recoveries[0].stood = Span::seconds(3);
+    assert_eq!(level(&run), "after 2 min 6 s, estimated 7 s, the node was slow and stood still for 3 s");
+    run.recoveries[0].slowest = rate;
+    assert_eq!(level(&run), "after 2 min 6 s, estimated 7 s, the node stood still for 3 s");
+    let json = serde_json::to_value(recoveries(&truth, &case, &run)).unwrap();
+    assert_eq!((&json[0]["slowed"], &json[0]["stood_ticks"]), (&true.into(), &30_000_000.into()));
 }
