@@ -13,7 +13,6 @@ use rewindow_query::plan::Op;
 use rewindow_query::{History, Ordering, Plan, QueryError, Type};
 use rewindow_world::case::{Case, CaseInput, Deployment};
 use rewindow_world::language::Language;
-use rewindow_world::regions::check_sink;
 use serde::Deserialize;
 
 use crate::errors::Problem;
@@ -214,9 +213,6 @@ impl Job {
         let vary = file.vary.resolve(&query.plan, &ordering, &deployment);
         let path = path.to_owned();
         let regions = file.regions.map(|regions| regions.resolve());
-        if regions.is_some() {
-            check_sink(deployment.sink).map_err(|e| Problem::of_case(&e, &path))?;
-        }
         let job = Job {
             name,
             path,

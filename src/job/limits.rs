@@ -6,7 +6,7 @@
 use rewindow_query::{Ordering, Span};
 use rewindow_world::case::Deployment;
 use rewindow_world::check::{INPUTS_MAX, NODES_MAX, RATE_MAX, RETENTION_SIZE_MAX, SPAN_MAX};
-use rewindow_world::regions::DELAY_MAX;
+use rewindow_world::regions::{DELAY_MAX, check_sink};
 
 use super::page::{Flaw, JobFile, delimiter_flaw};
 use super::vary::RegionsFile;
@@ -21,6 +21,13 @@ pub(super) fn settings(file: &JobFile) -> Vec<Flaw> {
         flaws.push(Flaw::new(&["vary", "cases"], "cases must be more than none", "cases = 2000"));
     }
     flaws.extend(file.regions.as_ref().and_then(regions));
+    if file.regions.is_some() {
+        flaws.extend(
+            check_sink(file.deployment.sink).err().map(|error| {
+                Flaw::new(&["deployment", "sink"], error.message, error.hint.unwrap_or_default())
+            }),
+        );
+    }
     for (key, count) in [("inputs", file.inputs.len()), ("references", file.references.len())] {
         if count > INPUTS_MAX {
             let message = format!("{count} {key}; {INPUTS_MAX} is the most");

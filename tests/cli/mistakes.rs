@@ -139,8 +139,8 @@ pub(crate) const MISTAKES: &[Mistake] = &[
             f.replace("job.toml", "\n[vary]", regions);
         },
         arguments: &["check", "job.toml"],
-        code: "case-regions",
-        place: "job.toml",
+        code: "job-value",
+        place: "job.toml:21:8",
         hint: "use `append`",
         exit: 4,
     },

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use toml::de::DeTable;
+
 /// A case that cannot be read or run.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub struct CaseError {
@@ -39,6 +41,24 @@ impl CaseError {
         }
         self
     }
+
+    /// Puts the error where a value of the text stands, by the keys that lead there from the top.
+    pub(crate) fn at_key(self, text: &str, keys: &[&str]) -> CaseError {
+        match start_of(text, keys) {
+            Some(start) => self.at(text, start),
+            None => self,
+        }
+    }
+}
+
+fn start_of(text: &str, keys: &[&str]) -> Option<usize> {
+    let document = DeTable::parse(text).ok()?;
+    let (first, rest) = keys.split_first()?;
+    let mut value = document.get_ref().get(*first)?;
+    for key in rest {
+        value = value.get_ref().as_table()?.get(*key)?;
+    }
+    Some(value.span().start)
 }
 
 impl fmt::Display for CaseError {

@@ -4,7 +4,7 @@
 
 use rewindow_query::Span;
 
-use super::{Faulty, RegionsCase, compile};
+use super::{Faulty, Region, RegionsCase, compile};
 use crate::case::{FaultKind, SinkKind};
 use crate::check::{Before, FAULTS_MAX, SPAN_MAX, within};
 use crate::error::CaseError;
@@ -27,71 +27,86 @@ pub fn check_sink(sink: SinkKind) -> Result<(), CaseError> {
     Err(CaseError::new("case-regions", found).hint(hint))
 }
 
+/// What of a case of regions is wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Part {
+    /// The case of all regions: the keys that lead there.
+    Base(&'static [&'static str]),
+    /// Their number.
+    Members,
+    /// One of them.
+    Region(usize),
+    /// An outage of a region.
+    Outage(usize, usize),
+    /// A fault of a region.
+    Fault(usize, usize),
+    Rollout,
+}
+
+/// An error in a fault of a region, which it names.
+pub(super) fn of_fault(mut error: CaseError, index: usize, region: &str) -> CaseError {
+    error.message = format!("fault {} of {region}: {}", index + 1, error.message);
+    error
+}
+
 impl RegionsCase {
     /// Whether the case can be played at all.
     ///
     /// # Errors
     /// The first thing that is wrong.
     pub fn check(&self) -> Result<(), CaseError> {
-        self.base.check()?;
-        check_sink(self.base.deployment.sink)?;
-        let wrong = |found: String, hint: &str| Err(CaseError::new("case-regions", found).hint(hint));
+        self.check_parts().map_err(|(_, error)| error)
+    }
+
+    /// The same, telling where.
+    pub(super) fn check_parts(&self) -> Result<(), (Part, CaseError)> {
+        self.base.check().map_err(|error| (Part::Base(&[]), error))?;
+        let sink = Part::Base(&["deployment", "sink"]);
+        check_sink(self.base.deployment.sink).map_err(|error| (sink, error))?;
+        let wrong =
+            |part, found: String, hint: &str| Err((part, CaseError::new("case-regions", found).hint(hint)));
         if !self.base.faults.is_empty() {
-            return wrong("the case has faults of no region".to_owned(), "each fault belongs to a region");
+            let found = "the case has faults of no region".to_owned();
+            return wrong(Part::Base(&["faults"]), found, "each fault belongs to a region");
         }
         if !(1..=2).contains(&self.regions.len()) {
-            return wrong(format!("{} regions", self.regions.len()), "one or two");
+            return wrong(Part::Members, format!("{} regions", self.regions.len()), "one or two");
         }
         for (index, region) in self.regions.iter().enumerate() {
-            let name = &region.name;
-            if name.is_empty() || self.regions[..index].iter().any(|other| other.name == *name) {
-                return wrong(format!("region `{name}`"), "each region has a name, and no other has it");
-            }
-            let (least, most) = region.delay;
-            within("the shortest delay", least, Span::ZERO, DELAY_MAX)?;
-            within("the longest delay", most, least, DELAY_MAX)?;
-            let entries = self.base.history.entries.len();
-            if region.twice.iter().any(|&index| index >= entries) || !region.twice.is_sorted() {
-                return wrong(format!("`twice` of {name}"), "indices of entries from 0, sorted");
-            }
-            for (number, outage) in region.outages.iter().enumerate() {
-                let before = number.checked_sub(1).map(|before| region.outages[before].back);
-                let apart = before.is_none_or(|back| back < outage.at);
-                if !outage.at.is_calendar() || !outage.back.is_calendar() || outage.back < outage.at || !apart
-                {
-                    return wrong(format!("outage of {name} at {}", outage.at), "sorted, apart, back later");
-                }
-                within("an outage", outage.back.since(outage.at), Span::ZERO, SPAN_MAX)?;
-            }
-            if self.faults(index, 0) > FAULTS_MAX {
-                return wrong(format!("{} faults of {name}", region.faults.len()), "fewer");
+            self.check_region(index).map_err(|error| (Part::Region(index), error))?;
+            for number in 0..region.outages.len() {
+                check_outage(region, number).map_err(|error| (Part::Outage(index, number), error))?;
             }
             let mut before = Before::all(self.base.deployment.nodes);
-            for fault in &region.faults {
-                fault.check(&mut before)?;
-                match fault.kind {
-                    FaultKind::ServiceUpgrade { .. }
-                    | FaultKind::RollingUpgrade { .. }
-                    | FaultKind::Rollback { .. } => {
-                        return wrong(
-                            format!("an upgrade among the faults of {name}"),
-                            "write it as `rollout`",
-                        );
-                    }
-                    FaultKind::UserRestart { .. } | FaultKind::JobChange { .. } => {
-                        let hint = "a restart changes what a region owes: try it in a case of one region";
-                        return wrong(format!("a restart among the faults of {name}"), hint);
-                    }
-                    FaultKind::Scale { .. } => {
-                        let hint = "outages and crashes strike the nodes a region began with: \
-                                    try it in a case of one region";
-                        return wrong(format!("another number of nodes among the faults of {name}"), hint);
-                    }
-                    _ => {}
-                }
+            for (number, fault) in region.faults.iter().enumerate() {
+                let checked =
+                    fault.check(&mut before).and_then(|()| check_fault(&fault.kind));
+                checked
+                    .map_err(|error| (Part::Fault(index, number), of_fault(error, number, &region.name)))?;
             }
         }
-        self.check_rollout()
+        self.check_rollout().map_err(|error| (Part::Rollout, error))
+    }
+
+    /// What is said of a region besides its outages and faults.
+    fn check_region(&self, index: usize) -> Result<(), CaseError> {
+        let wrong = |found: String, hint: &str| Err(CaseError::new("case-regions", found).hint(hint));
+        let region = &self.regions[index];
+        let name = &region.name;
+        if name.is_empty() || self.regions[..index].iter().any(|other| other.name == *name) {
+            return wrong(format!("region `{name}`"), "each region has a name, and no other has it");
+        }
+        let (least, most) = region.delay;
+        within(&format!("the shortest delay of {name}"), least, Span::ZERO, DELAY_MAX)?;
+        within(&format!("the longest delay of {name}"), most, least, DELAY_MAX)?;
+        let entries = self.base.history.entries.len();
+        if region.twice.iter().any(|&index| index >= entries) || !region.twice.is_sorted() {
+            return wrong(format!("`twice` of {name}"), "indices of entries from 0, sorted");
+        }
+        if self.faults(index, 0) > FAULTS_MAX {
+            return wrong(format!("{} faults of {name}", region.faults.len()), "fewer");
+        }
+        Ok(())
     }
 
     /// Faults of a region's own case, at most, with so many crashes.
@@ -138,6 +153,35 @@ impl RegionsCase {
         }
         Ok(())
     }
+}
+
+fn check_outage(region: &Region, number: usize) -> Result<(), CaseError> {
+    let outage = &region.outages[number];
+    let before = number.checked_sub(1).map(|before| region.outages[before].back);
+    let apart = before.is_none_or(|back| back < outage.at);
+    if !outage.at.is_calendar() || !outage.back.is_calendar() || outage.back < outage.at || !apart {
+        let found = format!("outage of {} at {}", region.name, outage.at);
+        return Err(CaseError::new("case-regions", found).hint("sorted, apart, back later"));
+    }
+    within(&format!("an outage of {}", region.name), outage.back.since(outage.at), Span::ZERO, SPAN_MAX)
+}
+
+/// Whether a region may have such a fault of its own.
+fn check_fault(kind: &FaultKind) -> Result<(), CaseError> {
+    let (found, hint) = match kind {
+        FaultKind::ServiceUpgrade { .. } | FaultKind::RollingUpgrade { .. } | FaultKind::Rollback { .. } => {
+            ("an upgrade", "write it as `rollout`")
+        }
+        FaultKind::UserRestart { .. } | FaultKind::JobChange { .. } => {
+            ("a restart", "a restart changes what a region owes: try it in a case of one region")
+        }
+        FaultKind::Scale { .. } => (
+            "another number of nodes",
+            "outages and crashes strike the nodes a region began with: try it in a case of one region",
+        ),
+        _ => return Ok(()),
+    };
+    Err(CaseError::new("case-regions", found).hint(hint))
 }
 
 #[cfg(test)]

@@ -30,7 +30,9 @@ use std::fmt::Write;
 
 use rewindow_query::{Span, Timestamp};
 use serde::Deserialize;
+use toml::Spanned;
 
+use super::check::{Part, of_fault};
 use super::{Faulty, Outage, Region, RegionsCase, Rollout};
 use crate::case::Case;
 use crate::case_file::{FaultText, clock, fault_fields, quoted, syntax};
@@ -42,23 +44,23 @@ const HEADER: &str = "[regions]";
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RegionsText {
-    members: Vec<RegionText>,
-    rollout: Option<RolloutText>,
+    members: Vec<Spanned<RegionText>>,
+    rollout: Option<Spanned<RolloutText>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RegionText {
     name: String,
-    delay: [Span; 2],
+    delay: Vec<Span>,
     #[serde(default)]
     salt: u32,
     #[serde(default)]
     twice: Vec<usize>,
     #[serde(default)]
-    down: Vec<OutageText>,
+    down: Vec<Spanned<OutageText>>,
     #[serde(default)]
-    faults: Vec<FaultText>,
+    faults: Vec<Spanned<FaultText>>,
 }
 
 #[derive(Deserialize)]
@@ -95,17 +97,21 @@ impl RegionsCase {
     /// # Errors
     /// As [`Case::from_toml`] for the case, and likewise for the section `[regions]`, which must be the last.
     pub fn from_toml(text: &str) -> Result<RegionsCase, CaseError> {
-        let Some(start) = section(text) else {
+        let Some((start, end)) = section(text) else {
             let error = CaseError::new("case-regions", "there is no section `[regions]`");
             return Err(error.hint("write it last, or read the file as a case of one region"));
         };
         let base = Case::from_toml(&text[..start])?;
         // Lines before the section are kept empty, so that places are those of the file.
         let blank: String = text[..start].chars().filter(|&c| c == '\n').collect();
-        let own = blank + &text[start + HEADER.len()..];
+        let own = blank + &text[end..];
         let read: RegionsText = toml::from_str(&own).map_err(|error| syntax(&own, &error))?;
-        let case = read.into_case(base)?;
-        case.check()?;
+        let places = Places::of(&read);
+        let case = read.into_case(base, &own)?;
+        case.check_parts().map_err(|(part, error)| match part {
+            Part::Base(keys) => error.at_key(&text[..start], keys),
+            part => error.at(&own, places.of_part(part)),
+        })?;
         Ok(case)
     }
 
@@ -162,39 +168,92 @@ impl RegionsCase {
     }
 }
 
-/// Where the last line begins that is the header of the section.
-fn section(text: &str) -> Option<usize> {
-    let mut starts = Vec::new();
-    let mut at = 0;
+/// Where the last line begins that is the header of the section, and where the header ends.
+fn section(text: &str) -> Option<(usize, usize)> {
+    let (mut last, mut at) = (None, 0);
     for line in text.split_inclusive('\n') {
-        if line.trim_end() == HEADER {
-            starts.push(at);
+        if let Some(rest) = behind_header(line) {
+            last = Some((at, at + line.len() - rest.len()));
         }
         at += line.len();
     }
-    starts.pop()
+    last
+}
+
+/// What stands behind the header on its line, which is nothing or a comment.
+fn behind_header(line: &str) -> Option<&str> {
+    let name = line.trim_start().strip_prefix('[')?.trim_start();
+    let rest = name.strip_prefix("regions")?.trim_start().strip_prefix(']')?;
+    (rest.trim().is_empty() || rest.trim_start().starts_with('#')).then_some(rest)
+}
+
+/// Where the parts of the section begin.
+struct Places {
+    /// Of each region, of its outages, of its faults.
+    members: Vec<(usize, Vec<usize>, Vec<usize>)>,
+    rollout: usize,
+}
+
+impl Places {
+    fn of(read: &RegionsText) -> Places {
+        let member = |member: &Spanned<RegionText>| {
+            let own = member.get_ref();
+            let outages = own.down.iter().map(|outage| outage.span().start).collect();
+            (member.span().start, outages, own.faults.iter().map(|fault| fault.span().start).collect())
+        };
+        let rollout = read.rollout.as_ref().map_or(0, |rollout| rollout.span().start);
+        Places { members: read.members.iter().map(member).collect(), rollout }
+    }
+
+    fn of_part(&self, part: Part) -> usize {
+        match part {
+            Part::Base(_) => 0,
+            Part::Members => self.members.first().map_or(0, |member| member.0),
+            Part::Region(region) => self.members[region].0,
+            Part::Outage(region, outage) => self.members[region].1[outage],
+            Part::Fault(region, fault) => self.members[region].2[fault],
+            Part::Rollout => self.rollout,
+        }
+    }
 }
 
 impl RegionsText {
-    fn into_case(self, base: Case) -> Result<RegionsCase, CaseError> {
-        let names: Vec<String> = self.members.iter().map(|member| member.name.clone()).collect();
-        let regions = self.members.into_iter().map(RegionText::into_region).collect::<Result<_, _>>()?;
-        let rollout = self.rollout.map(|rollout| rollout.into_rollout(&names)).transpose()?;
-        Ok(RegionsCase { base, regions, rollout })
+    /// `text` is what it was read from.
+    fn into_case(self, base: Case, text: &str) -> Result<RegionsCase, CaseError> {
+        let names: Vec<String> = self.members.iter().map(|member| member.get_ref().name.clone()).collect();
+        let region = |member: Spanned<RegionText>| {
+            let start = member.span().start;
+            member.into_inner().into_region(text).map_err(|error| error.at(text, start))
+        };
+        let regions = self.members.into_iter().map(region).collect::<Result<_, _>>()?;
+        let rollout = self.rollout.map(|rollout| {
+            let start = rollout.span().start;
+            rollout.into_inner().into_rollout(&names).map_err(|error| error.at(text, start))
+        });
+        Ok(RegionsCase { base, regions, rollout: rollout.transpose()? })
     }
 }
 
 impl RegionText {
-    fn into_region(self) -> Result<Region, CaseError> {
-        let outage = |text: OutageText| Outage { at: text.at, back: text.back };
-        Ok(Region {
-            name: self.name,
-            delay: (self.delay[0], self.delay[1]),
-            salt: self.salt,
-            twice: self.twice,
-            outages: self.down.into_iter().map(outage).collect(),
-            faults: self.faults.into_iter().map(FaultText::into_fault).collect::<Result<_, _>>()?,
-        })
+    fn into_region(self, text: &str) -> Result<Region, CaseError> {
+        let name = self.name;
+        let &[least, most] = &self.delay[..] else {
+            let found = format!("`delay` of {name} has {} spans", self.delay.len());
+            let hint = "the shortest and the longest: `delay = [\"0 s\", \"2 s\"]`";
+            return Err(CaseError::new("case-regions", found).hint(hint));
+        };
+        let outage = |text: Spanned<OutageText>| {
+            let OutageText { at, back } = text.into_inner();
+            Outage { at, back }
+        };
+        let fault = |(index, fault): (usize, Spanned<FaultText>)| {
+            let start = fault.span().start;
+            let read = fault.into_inner().into_fault();
+            read.map_err(|error| of_fault(error, index, &name).at(text, start))
+        };
+        let faults = self.faults.into_iter().enumerate().map(fault).collect::<Result<_, _>>()?;
+        let outages = self.down.into_iter().map(outage).collect();
+        Ok(Region { name, delay: (least, most), salt: self.salt, twice: self.twice, outages, faults })
     }
 }
 
@@ -287,5 +346,86 @@ pub(super) mod tests {
                        down = \"00:00:01\", soak = \"00:00:10\", lag = \"00:00:01\" }\n";
         let error = RegionsCase::from_toml(&(text + rollout)).unwrap_err();
         assert_eq!(error.code, "case-rollout", "{error}");
+    }
+
+    /// A pair with something of its second region; the last two lines of that are its outages and its faults.
+    fn with(outages: &str, faults: &str) -> String {
+        let text = pair(2).to_toml();
+        let own = format!("salt = 9, down = [\n{outages}\n  ], faults = [\n{faults}\n  ] }}");
+        assert!(text.contains("salt = 9 }"));
+        text.replace("salt = 9 }", &own)
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_region_is_said_at_its_line() {
+        let good = "    { at = \"2024-01-01T00:00:01Z\", kind = \"sink-ack-lost\" },\n";
+        let fault =
+            |fields: &str| with("", &format!("{good}    {{ at = \"2024-01-01T00:00:02Z\", {fields} }},"));
+        let outage =
+            |at: &str, back: &str| with(&format!("    {{ at = \"{at}\", back = \"{back}\" }},"), good);
+        let plain = pair(2).to_toml();
+        let rollout = |batches: &str, soak: &str| {
+            plain.clone()
+                + &format!(
+                    "rollout.at = \"2024-01-01T00:00:00Z\"\nrollout.batches = [{batches}]\n\
+                     rollout.readable = true\nrollout.down = \"00:00:01\"\n\
+                     rollout.soak = \"{soak}\"\nrollout.lag = \"00:00:01\"\n"
+                )
+        };
+        let down = "down = \"00:00:01\"";
+        let (second, minute) = ("2024-01-01T00:00:01Z", "2024-01-01T00:01:00Z");
+        let east = "\"east\", delay = [\"00:00:00\", \"00:00:01\"]";
+        let delays = |delays: &str| plain.replace(east, &format!("\"east\", delay = [{delays}]"));
+        // The text, where in it the line begins, and words that are said of it.
+        let table = [
+            (fault("kind = \"nonsense\""), "00:00:02Z\"", "fault 2 of west: there is no fault `nonsense`"),
+            (
+                fault(&format!("kind = \"node-kill\", node = 7, {down}")),
+                "00:00:02Z\"",
+                "fault 2 of west: node 7",
+            ),
+            (fault(&format!("kind = \"rollback\", {down}")), "00:00:02Z\"", "fault 2 of west: an upgrade"),
+            (
+                fault(&format!("kind = \"scale\", nodes = 2, {down}")),
+                "00:00:02Z\"",
+                "another number of nodes",
+            ),
+            (outage(minute, second), "00:01:00Z", "outage of west at 2024-01-01T00:01:00"),
+            (delays("\"00:00:02\", \"00:00:01\""), "east", "the longest delay of east is 1 s"),
+            (delays("\"00:00:02\""), "east", "the shortest and the longest"),
+            (plain.replace("salt = 9", "salt = 9, twice = [7]"), "west", "`twice` of west"),
+            (plain.replace("\"west\"", "\"east\""), "salt = 9", "region `east`"),
+            (rollout("\"north\"", "00:00:10"), "rollout.", "there is no region `north`"),
+            (rollout("\"east\"", "00:00:00"), "rollout.", "soak is 0 s"),
+            (
+                plain.replace("deployment.heartbeat", "deployment.sink = \"upsert\"\ndeployment.heartbeat"),
+                "sink",
+                "upsert",
+            ),
+        ];
+        for (text, begins, words) in table {
+            let line = text.lines().position(|line| line.contains(begins)).unwrap() + 1;
+            let error = RegionsCase::from_toml(&text).expect_err(words);
+            assert!(error.to_string().contains(words), "{words}: {error}");
+            assert_eq!(error.place.map(|(line, _)| line), Some(line), "{error}\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_header_is_what_toml_takes_for_it() {
+        let text = pair(2).to_toml();
+        for header in ["[regions] # east and west", "  [regions]", "\t[ regions ]\t#", "[regions]\r"] {
+            let text = text.replace("[regions]", header);
+            assert!(RegionsCase::is_one(&text), "{header}");
+            assert_eq!(RegionsCase::from_toml(&text), Ok(pair(2)), "{header}");
+        }
+        for header in ["[[regions]]", "[regions.x]", "[\"regions\"]", "[regions"] {
+            let text = text.replace("[regions]", header);
+            assert_eq!(
+                RegionsCase::from_toml(&text).map_err(|error| error.code),
+                Err("case-regions"),
+                "{header}"
+            );
+        }
     }
 }
