@@ -3,6 +3,7 @@
 //! Who may act, from which checkpoint a task goes on and what links may forget is decided there, never here.
 //! Invariant: harm comes to checkpoints, not to the coordinator's own records.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -171,8 +172,8 @@ impl Control {
 pub(crate) struct Harmed {
     inner: MemoryStore,
     harm: Option<Damage>,
-    /// Not listed yet.
-    unlisted: Option<String>,
+    /// Left out of the next listing that would have it.
+    unlisted: RefCell<Option<String>>,
 }
 
 impl Store for Harmed {
@@ -197,7 +198,7 @@ impl Store for Harmed {
                 Err(StoreError::Unknown { name: name.to_owned(), place: place() })
             }
             Some(Damage::Unlisted) => {
-                self.unlisted = Some(name.to_owned());
+                self.unlisted = RefCell::new(Some(name.to_owned()));
                 self.inner.put(name, bytes)
             }
         }
@@ -209,11 +210,29 @@ impl Store for Harmed {
 
     fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
         let mut names = self.inner.list(prefix)?;
-        names.retain(|name| self.unlisted.as_ref() != Some(name));
+        let unlisted = self.unlisted.borrow_mut().take_if(|name| names.contains(name));
+        names.retain(|name| unlisted.as_ref() != Some(name));
         Ok(names)
     }
 
     fn remove(&mut self, name: &str) -> Result<(), StoreError> {
         self.inner.remove(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_listed_the_next_time_is_listed_after_that() {
+        let mut store = Harmed { harm: Some(Damage::Unlisted), ..Harmed::default() };
+        for name in ["record", "t0-e1-n1", "t0-e1-n2"] {
+            store.put(name, b"1").unwrap();
+        }
+        assert_eq!(store.get("t0-e1-n1"), Ok(Some(b"1".to_vec())));
+        assert_eq!(store.list("r").unwrap(), ["record"], "another listing, which would not have had it");
+        assert_eq!(store.list("t").unwrap(), ["t0-e1-n2"]);
+        assert_eq!(store.list("t").unwrap(), ["t0-e1-n1", "t0-e1-n2"]);
     }
 }
