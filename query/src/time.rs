@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use serde::de::{Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 
 /// Ticks in a second.
@@ -307,17 +308,29 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Form {
-            Ticks(i64),
-            Text(String),
+        struct Form;
+        impl Visitor<'_> for Form {
+            type Value = Timestamp;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an ISO 8601 instant between quotes, `\"2024-01-31T12:00:00Z\"`")
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, ticks: i64) -> Result<Timestamp, E> {
+                Ok(Timestamp(ticks))
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, ticks: u64) -> Result<Timestamp, E> {
+                let ticks =
+                    i64::try_from(ticks).map_err(|_| E::invalid_value(Unexpected::Unsigned(ticks), &self));
+                ticks.map(Timestamp)
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Timestamp, E> {
+                Timestamp::parse(text).ok_or_else(|| E::custom(format!("`{text}` is no ISO 8601 instant")))
+            }
         }
-        match Form::deserialize(d)? {
-            Form::Ticks(ticks) => Ok(Timestamp(ticks)),
-            Form::Text(text) => Timestamp::parse(&text)
-                .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no ISO 8601 instant"))),
-        }
+        d.deserialize_any(Form)
     }
 }
 
@@ -329,12 +342,22 @@ impl Serialize for Span {
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(d)?;
-        Span::parse(&text).ok_or_else(|| {
-            serde::de::Error::custom(format!(
-                "`{text}` is no span: write `hh:mm:ss` or a number with a unit, `5 min`"
-            ))
-        })
+        struct Form;
+        impl Visitor<'_> for Form {
+            type Value = Span;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a span between quotes, `hh:mm:ss` or a number with a unit, `\"5 min\"`")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
+                Span::parse(text).ok_or_else(|| {
+                    let form = "write `hh:mm:ss` or a number with a unit, `5 min`";
+                    E::custom(format!("`{text}` is no span: {form}"))
+                })
+            }
+        }
+        d.deserialize_str(Form)
     }
 }
 

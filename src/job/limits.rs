@@ -12,6 +12,9 @@ use super::page::{Flaw, JobFile, delimiter_flaw};
 use super::vary::RegionsFile;
 use super::{InputFile, log};
 
+/// What to do about a number or a span out of bounds.
+const BOUNDS: &str = "docs/job.md has the bounds of every key";
+
 /// What is wrong with ordering, deployment, and what varies.
 pub(super) fn settings(file: &JobFile) -> Vec<Flaw> {
     let mut flaws = Vec::new();
@@ -55,37 +58,34 @@ fn ordering(ordering: &Ordering) -> Option<Flaw> {
 }
 
 fn deployment(d: &Deployment) -> Option<Flaw> {
-    let positive = [
-        ("nodes", d.nodes > 0),
-        ("batch", d.batch > 0),
-        ("rate", d.rate > 0),
-        ("checkpoint_interval", d.checkpoint_interval > Span::ZERO),
-        ("poll_interval", d.poll_interval > Span::ZERO),
-        ("heartbeat", d.heartbeat > Span::ZERO),
-        ("retention", d.retention.is_none_or(|r| r > Span::ZERO)),
-        ("retention_size", d.retention_size.is_none_or(|bytes| bytes > 0)),
-    ];
-    if let Some((key, _)) = positive.iter().find(|(_, holds)| !holds) {
-        let message = format!("{key} must be more than nothing");
-        return Some(Flaw::new(&["deployment", key], message, "see examples/"));
-    }
     let numbers = [
-        ("nodes", u64::from(d.nodes), u64::from(NODES_MAX)),
-        ("keyed", u64::from(d.keyed), u64::from(NODES_MAX)),
-        ("rate", d.rate, RATE_MAX),
-        ("retention_size", d.retention_size.unwrap_or(0), RETENTION_SIZE_MAX),
+        ("nodes", u64::from(d.nodes), 1, u64::from(NODES_MAX)),
+        ("keyed", u64::from(d.keyed), 0, u64::from(NODES_MAX)),
+        ("batch", u64::from(d.batch), 1, u64::from(u32::MAX)),
+        ("rate", d.rate, 1, RATE_MAX),
+        ("retention_size", d.retention_size.unwrap_or(1), 1, RETENTION_SIZE_MAX),
     ];
-    if let Some((key, value, most)) = numbers.iter().find(|(_, value, most)| value > most) {
-        let message = format!("{key} is {value}; {most} is the most");
-        return Some(Flaw::new(&["deployment", key], message, "docs/job.md has the bounds of every key"));
+    for (key, value, least, most) in numbers {
+        if !(least..=most).contains(&value) {
+            let message = if value > most {
+                format!("{key} is {value}; {most} is the most")
+            } else {
+                format!("{key} is {value}; {least} is the least, {most} the most")
+            };
+            return Some(Flaw::new(&["deployment", key], message, BOUNDS));
+        }
     }
     let spans = [
-        ("link_delay", d.link_delay),
         ("checkpoint_interval", d.checkpoint_interval),
         ("poll_interval", d.poll_interval),
         ("heartbeat", d.heartbeat),
-        ("retention", d.retention.unwrap_or(Span::ZERO)),
+        ("retention", d.retention.unwrap_or(Span::TICK)),
     ];
+    if let Some((key, _)) = spans.iter().find(|(_, span)| *span == Span::ZERO) {
+        let message = format!("{key} is 0 s; it can be more than that, up to {SPAN_MAX}");
+        return Some(Flaw::new(&["deployment", key], message, BOUNDS));
+    }
+    let spans = spans.into_iter().chain([("link_delay", d.link_delay)]);
     spans.into_iter().find_map(|(key, span)| span_flaw(&["deployment", key], span, SPAN_MAX))
 }
 
@@ -97,7 +97,7 @@ fn span_flaw(path: &[&str], span: Span, most: Span) -> Option<Flaw> {
     // A place in a list has a number, the key in front of it the name.
     let key = path.iter().rev().find(|key| key.parse::<usize>().is_err()).unwrap_or(&"");
     let message = format!("{key} is {span}; it can be up to {most}");
-    Some(Flaw::new(path, message, "docs/job.md has the bounds of every key"))
+    Some(Flaw::new(path, message, BOUNDS))
 }
 
 fn regions(regions: &RegionsFile) -> Option<Flaw> {

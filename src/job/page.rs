@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rewindow_query::functions::Script;
 use rewindow_query::{Level, Ordering};
 use rewindow_world::case::Deployment;
+use rewindow_world::error::in_words;
 use rewindow_world::language::Datediff;
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
@@ -112,7 +113,7 @@ impl Page<'_> {
     }
 
     fn meaning(&self, error: &toml::de::Error) -> Problem {
-        let message = one_line(error.message());
+        let message = in_words(&one_line(error.message()));
         let place = error.span().unwrap_or(0..0);
         let (code, label, help) = if message.starts_with("unknown field") {
             (

@@ -45,7 +45,7 @@ use crate::case::{
     Case, CaseInput, Damage, Deployment, FORMAT, Fault, FaultKind, LinkTrouble, SinkKind, StartMode,
 };
 use crate::check::{Before, ENTRIES_MAX, FAULTS_MAX, INPUTS_MAX};
-use crate::error::CaseError;
+use crate::error::{CaseError, in_words};
 use crate::language::{self, Datediff, Language, ScriptText};
 use crate::reference_file::{self, ReferenceText};
 
@@ -108,11 +108,17 @@ fn no_format() -> CaseError {
 }
 
 pub(crate) fn syntax(text: &str, error: &toml::de::Error) -> CaseError {
-    let found = CaseError::new("case-syntax", error.message());
+    let found = CaseError::new("case-syntax", in_words(error.message()));
     match error.span() {
         Some(span) => found.at(text, span.start),
         None => found,
     }
+}
+
+/// Puts an error of a setting, which begins with its key, where that stands.
+fn at_setting(text: &str, error: CaseError) -> CaseError {
+    let key = error.message.split(' ').next().unwrap_or_default().to_owned();
+    error.at_key(text, &["deployment", &key]).at_key(text, &["ordering", &key])
 }
 
 #[derive(Deserialize)]
@@ -191,11 +197,6 @@ impl File {
                 return Err(error.hint(format!("at most {most}")));
             }
         }
-        let own = |input: Spanned<InputText>| {
-            let InputText { name, partitions } = input.into_inner();
-            CaseInput { name, partitions }
-        };
-        let inputs: Vec<CaseInput> = self.inputs.into_iter().map(own).collect();
         let (mut references, mut tables) = (Vec::new(), Vec::new());
         for reference in self.references {
             let Range { start, .. } = reference.span();
@@ -203,22 +204,8 @@ impl File {
             references.push(name);
             tables.push(table);
         }
-        let mut faults = Vec::with_capacity(self.faults.len());
-        let mut before = Before::all(self.deployment.nodes);
-        for fault in self.faults {
-            let Range { start, .. } = fault.span();
-            let fault = fault.into_inner().into_fault().map_err(|error| error.at(text, start))?;
-            fault.check(&mut before).map_err(|error| error.at(text, start))?;
-            faults.push(fault);
-        }
-        let places: Vec<usize> = self.events.iter().map(|event| event.span().start).collect();
-        let mut reader = Reader { inputs: &inputs, next: vec![Vec::new(); inputs.len()] };
-        let mut entries = Vec::with_capacity(self.events.len());
-        for event in self.events {
-            let Range { start, .. } = event.span();
-            entries.push(reader.entry(event.into_inner()).map_err(|error| error.at(text, start))?);
-        }
-        let case = Case {
+        // Part by part, each checked beside those in front of it, so that what is wrong is said where it stands.
+        let mut case = Case {
             name: self.name,
             query: self.query.into(),
             language: Language {
@@ -226,15 +213,36 @@ impl File {
                 datediff: self.datediff,
                 scripts: self.functions.into_iter().map(ScriptText::into_script).collect(),
             },
-            inputs,
+            inputs: Vec::with_capacity(self.inputs.len()),
             references,
             ordering: self.ordering,
             deployment: self.deployment,
-            history: Arc::new(History { entries, references: tables.into() }),
-            faults,
+            history: Arc::new(History { entries: Vec::new(), references: tables.into() }),
+            faults: Vec::with_capacity(self.faults.len()),
             turns: self.turns,
         };
-        case.check_inputs()?;
+        for input in self.inputs {
+            let Range { start, .. } = input.span();
+            let InputText { name, partitions } = input.into_inner();
+            case.inputs.push(CaseInput { name, partitions });
+            case.check_inputs().map_err(|error| error.at(text, start))?;
+        }
+        case.check().map_err(|error| at_setting(text, error))?;
+        let mut before = Before::all(case.deployment.nodes);
+        for fault in self.faults {
+            let Range { start, .. } = fault.span();
+            let fault = fault.into_inner().into_fault().map_err(|error| error.at(text, start))?;
+            fault.check(&mut before).map_err(|error| error.at(text, start))?;
+            case.faults.push(fault);
+        }
+        let places: Vec<usize> = self.events.iter().map(|event| event.span().start).collect();
+        let mut reader = Reader { inputs: &case.inputs, next: vec![Vec::new(); case.inputs.len()] };
+        let mut entries = Vec::with_capacity(self.events.len());
+        for event in self.events {
+            let Range { start, .. } = event.span();
+            entries.push(reader.entry(event.into_inner()).map_err(|error| error.at(text, start))?);
+        }
+        case.history = Arc::new(History { entries, references: case.history.references.clone() });
         for (verdict, &place) in case.check_entries().zip(&places) {
             verdict.map_err(|error| error.at(text, place))?;
         }

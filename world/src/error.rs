@@ -51,6 +51,14 @@ impl CaseError {
     }
 }
 
+/// What the reader of TOML says of a number, without the names of types.
+#[must_use]
+pub fn in_words(message: &str) -> String {
+    let message = message.replace("expected u32", "expected a whole number from 0 to 4294967295");
+    let least = "expected a whole number, at least 0";
+    message.replace("expected u64", least).replace("expected usize", least)
+}
+
 fn start_of(text: &str, keys: &[&str]) -> Option<usize> {
     let document = DeTable::parse(text).ok()?;
     let (first, rest) = keys.split_first()?;

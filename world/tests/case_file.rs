@@ -131,6 +131,57 @@ fn what_is_no_case_is_refused_with_code_and_place() {
     }
 }
 
+/// What is not of the form wanted, or not within its bounds, is said where it stands, with what may stand there.
+#[test]
+fn values_are_refused_at_their_line_with_what_may_stand_there() {
+    let span = "`hh:mm:ss` or a number with a unit";
+    let table = [
+        ("down = \"00:00:30\"", "down = 60", "case-syntax", 18, span),
+        ("node = 1", "node = -1", "case-syntax", 18, "a whole number from 0 to 4294967295"),
+        ("deployment.rate = 1000", "deployment.rate = -1", "case-syntax", 14, "a whole number, at least 0"),
+        ("\"1 min\"", "90", "case-syntax", 12, span),
+        ("at = \"2018-01-31T02:14:00Z\"", "at = 2018-01-31T02:14:00Z", "case-syntax", 22, "ISO 8601"),
+        ("at = \"2018-01-31T02:14:00Z\"", "at = true", "case-syntax", 22, "ISO 8601"),
+        ("deployment.batch = 10", "deployment.batch = 0", "case-bound", 13, "at least 1"),
+        ("deployment.rate = 1000", "deployment.rate = 0", "case-bound", 14, "1 to 1000000000000"),
+        ("deployment.nodes = 2", "deployment.nodes = 0", "case-bound", 10, "1 to 256"),
+        (
+            "deployment.nodes = 2",
+            "deployment.nodes = 2\ndeployment.keyed = 300",
+            "case-bound",
+            11,
+            "0 to 256",
+        ),
+        ("\"1 min\"", "\"0 s\"", "case-bound", 12, "1 tick to 3660 d"),
+        ("\"00:05:00\"", "\"4000 d\"", "case-bound", 11, "3660 d"),
+        ("heartbeat = \"00:10:00\"", "heartbeat = \"00:00:00\"", "case-bound", 16, "1 tick"),
+        ("\"1.00:00:00\"", "\"-1 s\"", "case-bound", 15, "0 s to 3660 d"),
+        ("late = \"00:00:05\"", "late = \"21 days\"", "case-bound", 9, "20 d"),
+        ("out_of_order = \"0 s\"", "out_of_order = \"-1 s\"", "case-bound", 9, "0 s"),
+        ("partitions = 2 },", "partitions = 0 },", "case-bound", 7, "1 to 1024"),
+        (
+            "partitions = 2 },",
+            "partitions = 2 },\n{ name = \"FEED\", partitions = 1 },",
+            "case-input",
+            8,
+            "twice",
+        ),
+    ];
+    for (from, to, code, line, word) in table {
+        assert!(GOOD.contains(from), "{from}");
+        let error = Case::from_toml(&GOOD.replacen(from, to, 1)).expect_err(to);
+        assert_eq!((error.code, error.place.map(|(line, _)| line)), (code, Some(line)), "{to}: {error}");
+        assert!(error.to_string().contains(word), "{to}: {error}");
+    }
+    // A table of its own does as well as keys with dots.
+    let own = "faults = []\nevents = []\n[deployment]\nnodes = 0\n";
+    let text = GOOD.replace("deployment.nodes = 2\n", "").replace("deployment.", "");
+    let (head, rest) = text.split_once("checkpoint_interval").unwrap();
+    let (settings, _) = rest.split_once("faults = [").unwrap();
+    let error = Case::from_toml(&format!("{head}{own}checkpoint_interval{settings}")).unwrap_err();
+    assert_eq!((error.code, error.place), ("case-bound", Some((13, 9))), "{error}");
+}
+
 #[test]
 fn floats_are_read_to_the_last_bit() {
     let text = GOOD.replace("\"us1\"", "2.4650190211439362e299");
