@@ -18,6 +18,7 @@ use crate::choices::Seeded;
 use crate::generate::{self, Trouble, Vary};
 use crate::judge::{Breach, Level, Truth, Verdict};
 use crate::pool;
+use crate::report::HeldUp;
 use crate::shard::Shard;
 use crate::trial::{self, Maker};
 
@@ -89,6 +90,8 @@ pub struct Summary {
     pub catch_up_max: Span,
     /// The estimate of that catch-up.
     pub estimated: Span,
+    /// Why it took longer, if it did.
+    pub held_up: HeldUp,
     /// States reached, with counts.
     pub reached: BTreeMap<&'static str, u64>,
     /// Rows delivered that were owed, copies included.
@@ -150,7 +153,7 @@ struct Trial {
     rerun: bool,
     kinds: Vec<&'static str>,
     struck: Vec<(usize, &'static str)>,
-    recoveries: Vec<(u64, Option<Span>, Span)>,
+    recoveries: Vec<(u64, Option<Span>, Span, HeldUp)>,
     reached: BTreeMap<&'static str, u64>,
 }
 
@@ -208,7 +211,7 @@ impl Campaign<'_> {
             recoveries: run
                 .legs()
                 .flat_map(|leg| &leg.recoveries)
-                .map(|r| (r.backlog, r.actual, r.estimated))
+                .map(|r| (r.backlog, r.actual, r.estimated, HeldUp::of(r, case.deployment.rate)))
                 .collect(),
             reached: reached_by(&run),
             case: verdict.breach().map(|_| Box::new(case)),
@@ -279,10 +282,11 @@ impl Summary {
         self.announced += held.recoveries.announced;
         self.rows_matched += held.rows_matched;
         self.copies += held.copies;
-        for &(backlog, actual, estimated) in &trial.recoveries {
+        for &(backlog, actual, estimated, held_up) in &trial.recoveries {
             *self.backlogs.entry(backlog).or_default() += 1;
             if let Some(actual) = actual.filter(|actual| *actual > self.catch_up_max) {
                 (self.catch_up_max, self.estimated) = (actual, estimated);
+                self.held_up = if actual > estimated { held_up } else { HeldUp::default() };
             }
         }
         for (&state, &count) in &trial.reached {

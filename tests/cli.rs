@@ -133,6 +133,23 @@ fn every_mistake_is_answered_with_code_place_hint_and_exit() {
 }
 
 #[test]
+fn a_catch_up_that_took_longer_than_estimated_is_told_with_its_reason() {
+    let fixture = Fixture::new("slow-catch-up");
+    let vary = "cases = 200\nfaults = [\"node-kill\", \"slow\"]\ndeployment = false\n";
+    fixture.replace("job.toml", "cases = 40\n", vary);
+    let said = fixture.run(&["check", "job.toml", "--seed", "1", "--format", "json"]);
+    let value: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let recoveries = &value["recoveries"];
+    assert_ne!(recoveries["catch_up_max"], recoveries["estimated"], "{value}");
+    assert_eq!((&recoveries["slowed"], &recoveries["stood"]), (&true.into(), &"00:00:00".into()), "{value}");
+    let said = fixture.run(&["check", "job.toml", "--seed", "1"]);
+    let words = said.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (_, told) = words.split_once("catch-up longest ").unwrap();
+    assert!(told.split(" delivered").next().unwrap().ends_with(" s, the node was slow"), "{told}");
+    narrow(&said);
+}
+
+#[test]
 fn wrong_arguments_are_input_that_cannot_run() {
     let fixture = Fixture::new("arguments");
     assert_eq!(fixture.run(&[]).exit, 4);

@@ -185,7 +185,7 @@ impl Found<'_> {
                 "from_checkpoint": summary.from_checkpoint, "replayed": summary.replayed,
                 "announced": summary.announced, "entries_median": summary.backlog_median(),
                 "entries_max": summary.backlog_max(), "catch_up_max": summary.catch_up_max,
-                "estimated": summary.estimated,
+                "estimated": summary.estimated, "slowed": summary.held_up.slow, "stood": summary.held_up.stood,
             },
             "rows": { "matched": summary.rows_matched, "copies": summary.copies },
             "reached": &summary.reached, "never_reached": never,

@@ -119,11 +119,12 @@ pub(super) fn healthy(campaign: &Campaign<'_>, summary: &Summary, cut_short: boo
         (
             "replayed",
             format!(
-                "median {}, most {} · catch-up longest {}, estimated {}",
+                "median {}, most {} · catch-up longest {}, estimated {}{}",
                 count(summary.backlog_median(), "entry"),
                 number(summary.backlog_max()),
                 duration(summary.catch_up_max),
-                duration(summary.estimated)
+                duration(summary.estimated),
+                summary.held_up.words()
             ),
         ),
         (

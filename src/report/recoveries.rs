@@ -1,11 +1,10 @@
-//! The report of every recovery of a run: what was used, what was read again, how long it took, what is lost. Its fields are
-//! explained in `docs/world.md`.
+//! The report of every recovery of a run: what was used, what was read again, how long it took, what is lost.
 //!
-//! The service of the articles shows none of this. Values for machines, and the same in words. Knows nothing
-//! of verdicts. Invariant: one report for each opening after the first, in order of virtual time.
+//! The service of the articles shows none of this. Values for machines, explained in `docs/world.md`, and the same in
+//! words. Knows nothing of verdicts. Invariant: one report for each opening after the first, in order of virtual time.
 
 use rewindow_engine::Role;
-use rewindow_query::{Gap, Outcome, Span};
+use rewindow_query::{Gap, Outcome, Span, Timestamp};
 use rewindow_world::case::Case;
 use rewindow_world::outcome::{RecoveryReport, Run};
 use serde::Serialize;
@@ -40,17 +39,20 @@ pub struct Recovery {
     pub fault: &'static str,
     /// Where its state came from, as the subject said.
     pub outcome: Json,
-    /// Rows stamped at or after this were wanted; `None` wants all.
+    /// Rows stamped at or after this were wanted, `tick N` behind the year 9999; `None` wants all.
     pub output_from: Option<String>,
     /// When the checkpoint it went on from was saved, and its frontier; `None` if none was used.
     pub checkpoint: Option<Json>,
     /// How far back on the arrival axis it read: to the checkpoint, or to the start of the replay; `None` if
-    /// to the beginning.
+    /// to the beginning, or if the replay starts at an arrival still to come.
     pub span_ticks: Option<i64>,
     /// How far back the rows of the shard can see.
     pub lookback_ticks: i64,
-    /// How far back the source had forgotten nothing; `None` if that is all there ever was.
+    /// How long before the newest entry had come that the source had forgotten: of what came later it had all. `None` if
+    /// it had forgotten nothing.
     pub kept_ticks: Option<i64>,
+    /// When that entry came.
+    pub lost_until: Option<String>,
     /// Entries read again.
     pub backlog: u64,
     /// Catch-up by the formula.
@@ -92,14 +94,15 @@ fn recovery(truth: &Truth, report: &RecoveryReport) -> Recovery {
         version: report.version,
         fault: report.fault,
         outcome,
-        output_from: report.output_from.is_calendar().then(|| report.output_from.to_string()),
+        output_from: begins(report.output_from).then(|| report.output_from.to_string()),
         checkpoint: used.map(|saved| {
             let frontier = saved.frontier.is_calendar().then(|| saved.frontier.to_string());
             object!({ "at": saved.at.to_string(), "frontier": frontier })
         }),
         span_ticks: span(report).map(|span| span.0),
         lookback_ticks: lookback(truth, report).0,
-        kept_ticks: kept(report).map(|span| span.0),
+        kept_ticks: lost_until(report).map(|newest| report.at.since(newest).0),
+        lost_until: lost_until(report).map(|newest| newest.to_string()),
         backlog: report.backlog,
         estimated_ticks: report.estimated.0,
         actual_ticks: report.actual.map(|actual| actual.0),
@@ -163,6 +166,11 @@ impl HeldUp {
     }
 }
 
+/// Whether something that begins there leaves out anything at all.
+fn begins(at: Timestamp) -> bool {
+    at >= Timestamp(0)
+}
+
 fn outputs(truth: &Truth, report: &RecoveryReport) -> Vec<String> {
     let outputs = truth.shards.get(report.shard).map_or(&[][..], |shard| &shard.outputs);
     outputs.iter().map(|&output| truth.plan.outputs[output].name.to_string()).collect()
@@ -177,15 +185,14 @@ fn lookback(truth: &Truth, report: &RecoveryReport) -> Span {
 fn span(report: &RecoveryReport) -> Option<Span> {
     match (report.answer.outcome, &report.checkpoint) {
         (Outcome::FromCheckpoint, Some(saved)) => Some(report.at.since(saved.at)),
-        (Outcome::Replayed { from }, _) if from.is_calendar() => Some(report.at.since(from)),
+        (Outcome::Replayed { from }, _) if begins(from) && from <= report.at => Some(report.at.since(from)),
         _ => None,
     }
 }
 
-/// How far back the source had forgotten nothing.
-fn kept(report: &RecoveryReport) -> Option<Span> {
-    let newest = report.retained.values().filter_map(|kept| kept.lost_until).max()?;
-    Some(report.at.since(newest))
+/// When the newest entry arrived that the source had forgotten, of any partition.
+fn lost_until(report: &RecoveryReport) -> Option<Timestamp> {
+    report.retained.values().filter_map(|kept| kept.lost_until).max()
 }
 
 /// The recoveries in words, a paragraph each.
@@ -215,14 +222,27 @@ fn paragraph(number: usize, truth: &Truth, report: &RecoveryReport, held_up: Hel
             "none: by replay alone".to_owned(),
             format!("{entries} that came since {}, {} before", instant(from), duration(span)),
         ),
+        (Outcome::Replayed { from }, ..) if from > report.at => {
+            let ahead = duration(from.since(report.at));
+            (
+                "none: by replay alone".to_owned(),
+                format!("{entries} that come from {} on, {ahead} ahead", instant(from)),
+            )
+        }
         (Outcome::Replayed { .. }, ..) => {
             ("none: by replay alone".to_owned(), format!("{entries}, from the beginning"))
         }
         (Outcome::Fresh, ..) => ("none, and it says none was needed".to_owned(), entries),
     };
-    let kept = match kept(report) {
-        None => "everything there ever was".to_owned(),
-        Some(span) => format!("what came in the last {}", duration(span)),
+    let kept = match lost_until(report) {
+        None => ("kept", "the source has everything there ever was".to_owned()),
+        Some(newest) => {
+            let before = duration(report.at.since(newest));
+            (
+                "forgotten",
+                format!("by the source, entries up to that of {}, {before} before", instant(newest)),
+            )
+        }
     };
     let level = match report.actual {
         None => "never: something else came first".to_owned(),
@@ -231,12 +251,12 @@ fn paragraph(number: usize, truth: &Truth, report: &RecoveryReport, held_up: Hel
             format!("after {}, estimated {}{}", duration(actual), duration(report.estimated), held_up.words())
         }
     };
-    let gap = |gap: &Gap| match gap.from.is_calendar() {
+    let gap = |gap: &Gap| match begins(gap.from) {
         true => format!("rows from {} up to {} may be incomplete", instant(gap.from), instant(gap.until)),
         false => format!("rows up to {} may be incomplete", instant(gap.until)),
     };
     let gaps: Vec<String> = report.answer.gaps.iter().map(gap).collect();
-    let needed = match report.output_from.is_calendar() {
+    let needed = match begins(report.output_from) {
         true => format!("rows from {} on", instant(report.output_from)),
         false => "all rows".to_owned(),
     };
@@ -252,7 +272,7 @@ fn paragraph(number: usize, truth: &Truth, report: &RecoveryReport, held_up: Hel
         ("wanted", format!("{needed}, which look back {}", exact(lookback(truth, report)))),
         ("state", state),
         ("read again", read),
-        ("kept", format!("the source has {kept}")),
+        kept,
         ("level", level),
         ("gaps", if gaps.is_empty() { "none".to_owned() } else { gaps.join("; ") }),
     ];

@@ -5,7 +5,7 @@ use crate::judge::{Truth, Verdict};
 use crate::shrink::Shrunk;
 use crate::toy::{self, Toy, Wrong};
 use crate::trial::{shrink_trial, trial};
-use rewindow_query::Span;
+use rewindow_query::{Outcome, Span, Timestamp};
 use rewindow_world::engine_subject::EngineSubject;
 
 struct Written {
@@ -199,4 +199,39 @@ fn why_a_catch_up_took_longer_than_estimated_is_told() {
     assert_eq!(level(&run), "after 2 min 6 s, estimated 7 s, the node stood still for 3 s");
     let json = serde_json::to_value(recoveries(&truth, &case, &run)).unwrap();
     assert_eq!((&json[0]["slowed"], &json[0]["stood_ticks"]), (&true.into(), &30_000_000.into()));
+}
+
+#[test]
+fn times_outside_the_calendar_are_told_by_how_far_they_lie_outside() {
+    let (truth, case, mut run) = recovered();
+    run.recoveries.truncate(1);
+    let report = &mut run.recoveries[0];
+    // Stopped at the end of the calendar, and started afterwards.
+    let last = Timestamp::parse("9999-12-31T23:59:59.9999999Z").unwrap();
+    report.at = last.plus(Span::TICK).plus(Span::minutes(2));
+    report.output_from = report.at;
+    report.answer.outcome = Outcome::Replayed { from: report.at.minus(Span::minutes(5)) };
+    let (text, json) = (recoveries_text(&truth, &case, &run), recoveries(&truth, &case, &run));
+    assert!(text.starts_with("  1  2 min past the year 9999  upgrade, replay:"), "{text}");
+    assert!(text.contains("rows from 2 min past the year 9999 on, which look back 10 s"), "{text}");
+    assert!(text.contains("that came since 9999-12-31T23:57:00Z, 5 min before"), "{text}");
+    assert!(json[0].output_from.is_some(), "null would be all rows");
+    // A start that lies ahead.
+    let report = &mut run.recoveries[0];
+    (report.at, report.output_from) = (toy::at(0), toy::at(600));
+    report.answer.outcome = Outcome::Replayed { from: toy::at(300) };
+    let (text, json) = (recoveries_text(&truth, &case, &run), recoveries(&truth, &case, &run));
+    assert!(text.contains("entries that come from 2024-01-01T00:05:00Z on, 5 min ahead"), "{text}");
+    assert_eq!(json[0].span_ticks, None);
+}
+
+#[test]
+fn what_the_source_kept_is_not_told_as_more_than_it_kept() {
+    // It keeps five minutes of entries that come every minute, and is looked at at 0:11:30.
+    let (text, json) = story("stateless-query-replays-nothing.toml");
+    assert!(!text.contains("in the last 5 min 30 s"), "{text}");
+    let told = "forgotten   by the source, entries up to that of 2024-01-01T00:06:00Z, 5 min 30 s before";
+    assert!(text.contains(told), "{text}");
+    assert_eq!(json[0]["lost_until"], "2024-01-01T00:06:00.0000000Z", "{json}");
+    assert_eq!(json[0]["kept_ticks"], 3_300_000_000_i64, "{json}");
 }

@@ -87,8 +87,17 @@ pub(super) fn short(row: &Row) -> String {
     clip(&format!("({})", members.collect::<Vec<_>>().join(", ")), 60)
 }
 
-/// An instant with no more fraction than it has: `2018-01-31T02:16:57Z`.
+/// Where the years that are written as dates end.
+const YEAR_10000: Timestamp = Timestamp(3_155_378_976_000_000_000);
+
+/// An instant with no more fraction than it has: `2018-01-31T02:16:57Z`. Outside the years 1 to 9999, how far.
 pub(super) fn instant(at: Timestamp) -> String {
+    if at >= YEAR_10000 && at != Timestamp::MAX {
+        return format!("{} past the year 9999", at.since(YEAR_10000));
+    }
+    if at < Timestamp(0) && at != Timestamp::MIN {
+        return format!("{} before the year 1", Timestamp(0).since(at));
+    }
     let text = at.to_string();
     match text.strip_suffix('Z').and_then(|text| text.split_once('.')) {
         Some((whole, fraction)) => match fraction.trim_end_matches('0') {
