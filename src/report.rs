@@ -6,6 +6,7 @@
 
 mod json;
 mod markdown;
+mod pair;
 mod read;
 mod recoveries;
 mod state;
@@ -24,6 +25,7 @@ use crate::shrink::Size;
 
 pub use json::{breach_json, json};
 pub use markdown::markdown;
+pub use pair::{PairStep, pair_steps, pair_text};
 pub use read::{ReadError, read};
 pub use recoveries::{HeldUp, Recovery, recoveries, recoveries_text};
 pub use state::{StateDifference, first_difference};

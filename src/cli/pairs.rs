@@ -11,7 +11,7 @@ use rewindow::job::Job;
 use rewindow::judge::Truth;
 use rewindow::language::plan_of;
 use rewindow::regions::{BrokenPair, Pairs, PairsOutcome, Unplayable, shrink_pair, trial_pair};
-use rewindow::report::{breach_json, recoveries, recoveries_text, title};
+use rewindow::report::{breach_json, pair_steps, pair_text, recoveries, recoveries_text, title};
 use rewindow::shard::Shard;
 use rewindow::text::{WIDTH, count, wrap};
 use rewindow::trial::Maker;
@@ -152,6 +152,10 @@ pub(super) fn replay(text: &str, asked: &replay::Arguments, subject: &Maker<'_>)
                 Some(breach) => format!("broken  {}: {}", title(breach), breach.message),
             };
             let mut said = wrap(&line, WIDTH, 8) + "\n";
+            let steps = pair_text(&case, &played);
+            if !steps.is_empty() {
+                said.push_str(&format!("\n{steps}"));
+            }
             if asked.recoveries {
                 for (name, truth, case, run) in &regions {
                     let told = recoveries_text(truth, case, run);
@@ -162,7 +166,13 @@ pub(super) fn replay(text: &str, asked: &replay::Arguments, subject: &Maker<'_>)
         }
         Format::Json => {
             let verdict = if breach.is_none() { "held" } else { "broken" };
-            let mut value = json!({ "version": 1, "verdict": verdict, "case": name });
+            let consumer = &played.consumer;
+            let mut value = json!({
+                "version": 1, "verdict": verdict, "case": name, "steps": pair_steps(&case, &played),
+                "consumer": {
+                    "rows": consumer.rows.len(), "deduped": consumer.deduped, "withdrawn": consumer.withdrawn,
+                },
+            });
             if let Some(breach) = &breach {
                 value["breach"] = breach_json(breach);
             }
