@@ -104,9 +104,10 @@ impl RegionsCase {
         let base = Case::from_toml(&text[..start])?;
         // Lines before the section are kept empty, so that places are those of the file.
         let blank: String = text[..start].chars().filter(|&c| c == '\n').collect();
+        let header = blank.len();
         let own = blank + &text[end..];
         let read: RegionsText = toml::from_str(&own).map_err(|error| syntax(&own, &error))?;
-        let places = Places::of(&read);
+        let places = Places::of(&read, header);
         let case = read.into_case(base, &own)?;
         case.check_parts().map_err(|(part, error)| match part {
             Part::Base(keys) => error.at_key(&text[..start], keys),
@@ -187,28 +188,28 @@ fn behind_header(line: &str) -> Option<&str> {
     (rest.trim().is_empty() || rest.trim_start().starts_with('#')).then_some(rest)
 }
 
-/// Where the parts of the section begin.
+/// Where the section and its parts begin.
 struct Places {
+    header: usize,
     /// Of each region, of its outages, of its faults.
     members: Vec<(usize, Vec<usize>, Vec<usize>)>,
     rollout: usize,
 }
 
 impl Places {
-    fn of(read: &RegionsText) -> Places {
+    fn of(read: &RegionsText, header: usize) -> Places {
         let member = |member: &Spanned<RegionText>| {
             let own = member.get_ref();
             let outages = own.down.iter().map(|outage| outage.span().start).collect();
             (member.span().start, outages, own.faults.iter().map(|fault| fault.span().start).collect())
         };
-        let rollout = read.rollout.as_ref().map_or(0, |rollout| rollout.span().start);
-        Places { members: read.members.iter().map(member).collect(), rollout }
+        let rollout = read.rollout.as_ref().map_or(header, |rollout| rollout.span().start);
+        Places { header, members: read.members.iter().map(member).collect(), rollout }
     }
 
     fn of_part(&self, part: Part) -> usize {
         match part {
-            Part::Base(_) => 0,
-            Part::Members => self.members.first().map_or(0, |member| member.0),
+            Part::Base(_) | Part::Members => self.header,
             Part::Region(region) => self.members[region].0,
             Part::Outage(region, outage) => self.members[region].1[outage],
             Part::Fault(region, fault) => self.members[region].2[fault],
@@ -395,6 +396,7 @@ pub(super) mod tests {
             (delays("\"00:00:02\""), "east", "the shortest and the longest"),
             (plain.replace("salt = 9", "salt = 9, twice = [7]"), "west", "`twice` of west"),
             (plain.replace("\"west\"", "\"east\""), "salt = 9", "region `east`"),
+            (format!("{}[regions]\nmembers = []\n", pair(2).base.to_toml()), "[regions]", "0 regions"),
             (rollout("\"north\"", "00:00:10"), "rollout.", "there is no region `north`"),
             (rollout("\"east\"", "00:00:00"), "rollout.", "soak is 0 s"),
             (
