@@ -7,9 +7,13 @@
 
 mod answers;
 mod excused;
+mod frontier;
 mod late;
 mod legs;
 mod level;
+#[cfg(test)]
+mod lying_tests;
+mod openings;
 pub mod regions;
 #[cfg(test)]
 mod regions_tests;
@@ -33,6 +37,7 @@ pub use truth::Truth;
 
 use answers::Allowed;
 use excused::Excused;
+use openings::Openings;
 
 /// What the judge says of a run.
 #[derive(Clone, PartialEq, Debug)]
@@ -209,6 +214,8 @@ pub enum Kind {
     BeforeStart,
     /// A row was certain, everything that had arrived was read, and it did not come.
     LateRow,
+    /// What was certain was read, and the worker does not say that it has given what lies before.
+    FrontierBehind,
     /// Consumers never see an owed row, though it was written.
     NotVisible,
     /// Consumers see a row twice where the sink promises it once.
@@ -264,6 +271,7 @@ impl Kind {
             Kind::OutOfOrder => "out-of-order",
             Kind::BeforeStart => "before-start",
             Kind::LateRow => "late-row",
+            Kind::FrontierBehind => "frontier-behind",
             Kind::NotVisible => "not-visible",
             Kind::VisibleTwice => "visible-twice",
             Kind::VisibleWrong => "visible-wrong",
@@ -355,7 +363,7 @@ pub fn judge(truth: &Truth, case: &Case, run: &Run) -> Verdict {
 
 /// Likewise, but for what a faulty version is excused.
 fn judge_but(truth: &Truth, case: &Case, run: &Run, excused: &Excused) -> Verdict {
-    let allowed = Allowed::of(truth, run);
+    let (allowed, openings) = (Allowed::of(truth, run), Openings::of(run));
     let rows = rows::walk(truth, case, run, &allowed, excused);
     let breach = panicked(truth, case, run)
         .or_else(|| answers::refusal(truth, run))
@@ -369,6 +377,7 @@ fn judge_but(truth: &Truth, case: &Case, run: &Run, excused: &Excused) -> Verdic
         .or_else(|| rows.first.clone())
         .or_else(|| sinks::breach(truth, case, run, &allowed))
         .or_else(|| late::breach(truth, case, run, &allowed, excused, &rows.came))
+        .or_else(|| frontier::breach(truth, case, run, &allowed, excused, &openings))
         .or_else(|| answers::catch_up(truth, run));
     match breach {
         None => Verdict::Held(Held {

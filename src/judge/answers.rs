@@ -59,6 +59,14 @@ impl Allowed {
         self.generations(shard, generation).any(|g| g.announced.iter().any(|gap| gap.contains(at)))
     }
 
+    /// The first instant at or behind one that [`Allowed::announced`] does not hold of.
+    pub(super) fn first_not_announced(&self, shard: usize, generation: u32, from: Timestamp) -> Timestamp {
+        let mut gaps: Vec<Gap> =
+            self.generations(shard, generation).flat_map(|g| g.announced.iter().copied()).collect();
+        gaps.sort_by_key(|gap| gap.from);
+        gaps.iter().fold(from, |at, gap| if gap.contains(at) { gap.until } else { at })
+    }
+
     /// The last generation, up to `until`, that a row was wanted of.
     pub(super) fn asked(&self, shard: usize, until: u32, at: Timestamp) -> u32 {
         self.last(shard, |g| g.number <= until && g.output_from <= at)

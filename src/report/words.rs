@@ -30,6 +30,7 @@ pub fn title(breach: &Breach) -> String {
         Kind::OutOfOrder => "gives rows out of order",
         Kind::BeforeStart => "gives a row from before its start",
         Kind::LateRow => "withholds a row that is certain",
+        Kind::FrontierBehind => "says that it has given less than it must have",
         Kind::NotVisible => "never shows a row to consumers",
         Kind::VisibleTwice => "shows a row to consumers twice",
         Kind::VisibleWrong => "shows a wrong row to consumers",

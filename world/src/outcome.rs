@@ -20,6 +20,8 @@ pub struct Run {
     pub deliveries: Vec<Delivery>,
     /// Moments at which a shard had read all that had arrived and the sink had all it gave, in order.
     pub level: Vec<(usize, Timestamp)>,
+    /// What the worker that writes for a shard said of how far it has come, in order, whenever it said something else.
+    pub frontiers: BTreeMap<usize, Vec<Told>>,
     /// Those deliveries, by index, that are one before them written again because its acknowledgement was lost.
     pub written_again: Vec<usize>,
     /// What consumers see in the end: of a transactional sink in order, of a table by identity. Of an append sink
@@ -60,6 +62,17 @@ impl Run {
     pub fn legs(&self) -> impl Iterator<Item = &Run> {
         std::iter::successors(Some(self), |run| run.then.as_deref())
     }
+}
+
+/// How far a worker said it has come: every row stamped before `frontier` has been given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Told {
+    /// When.
+    pub at: Timestamp,
+    /// How often tasks of the shard had been opened before this worker was.
+    pub opened: u32,
+    /// How far.
+    pub frontier: Timestamp,
 }
 
 /// The subject panicked, which no subject may, whatever it is given.

@@ -57,8 +57,8 @@ pub struct Contract {
     /// A checkpoint that may be used is used, and a replay reads exactly one lookback. Without it a checkpoint
     /// may be left alone, and a replay may reach farther back, never less far.
     pub exact: bool,
-    /// A row is given as soon as the watermark makes it certain. Without it, at the end of the input at the
-    /// latest.
+    /// A row is given as soon as the watermark makes it certain, and the frontier says so. Without it, at the end of the
+    /// input at the latest.
     pub prompt: bool,
 }
 

@@ -17,7 +17,7 @@ use rewindow_query::{Span, Timestamp};
 
 use crate::case::SinkKind;
 use crate::nodes::Part;
-use crate::outcome::{Delivery, What};
+use crate::outcome::{Delivery, Told, What};
 use crate::queue::Event;
 use crate::reached;
 use crate::run::World;
@@ -32,6 +32,7 @@ impl World<'_> {
     /// A worker whose frontier is now `frontier` has rows to write.
     pub(crate) fn write(&mut self, mut delivery: Delivery, frontier: Timestamp) {
         let shard = delivery.shard;
+        self.note_frontier(&delivery, frontier);
         let rows = &mut delivery.rows;
         let stage = self.sink.lines[shard].writer.as_mut().map(|writer| {
             let stage = writer.stage(std::mem::take(rows));
@@ -39,6 +40,14 @@ impl World<'_> {
             stage
         });
         self.submit(shard, Job::Rows { delivery, stage, frontier });
+    }
+
+    fn note_frontier(&mut self, delivery: &Delivery, frontier: Timestamp) {
+        let told = self.run.frontiers.entry(delivery.shard).or_default();
+        let opened = delivery.opened;
+        if told.last().is_none_or(|last| (last.opened, last.frontier) != (opened, frontier)) {
+            told.push(Told { at: self.now, opened, frontier });
+        }
     }
 
     /// A checkpoint of a shard that sealed this transaction was published.

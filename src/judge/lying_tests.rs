@@ -1,0 +1,111 @@
+//! Subjects that say something else than they do, and runs in which something was withheld: each is found.
+
+use rewindow_query::{Entry, Failure, Recovered, Shard};
+use rewindow_world::engine_subject::EngineSubject;
+use rewindow_world::subject::{Contract, Opening, Refusal, Subject, Worker};
+
+use super::*;
+use crate::{toy, trial};
+
+/// The engine, whose workers say another frontier, and whose checkpoints are the engine's.
+struct Lying {
+    inner: EngineSubject,
+    contract: Contract,
+    says: fn(Timestamp) -> Timestamp,
+}
+
+impl Subject for Lying {
+    fn name(&self) -> &str {
+        "lying"
+    }
+
+    fn shards(&self) -> &[Shard] {
+        self.inner.shards()
+    }
+
+    fn contract(&self) -> Contract {
+        self.contract
+    }
+
+    fn open(&self, task: usize, opening: &Opening<'_>) -> Result<(Box<dyn Worker>, Recovered), Refusal> {
+        let (inner, answer) = self.inner.open(task, opening)?;
+        Ok((Box::new(LyingWorker { inner, says: self.says }), answer))
+    }
+}
+
+struct LyingWorker {
+    inner: Box<dyn Worker>,
+    says: fn(Timestamp) -> Timestamp,
+}
+
+impl Worker for LyingWorker {
+    fn feed(&mut self, input: usize, partition: u32, entries: &[Entry]) -> Result<Vec<Row>, Failure> {
+        self.inner.feed(input, partition, entries)
+    }
+
+    fn finish(&mut self) -> Result<Vec<Row>, Failure> {
+        self.inner.finish()
+    }
+
+    fn failure(&self) -> Option<Failure> {
+        self.inner.failure()
+    }
+
+    fn frontier(&self) -> Timestamp {
+        (self.says)(self.inner.frontier())
+    }
+
+    fn checkpoint(&self) -> Vec<u8> {
+        self.inner.checkpoint()
+    }
+}
+
+/// A job that is upgraded without its state, so that it goes on where its output stands.
+fn upgraded() -> (Truth, Case) {
+    let mut case = toy::case(1_000);
+    case.faults.truncate(1);
+    case.faults[0].at = toy::at(900);
+    (Truth::of(&case).unwrap(), case)
+}
+
+/// What comes of it if workers say that as their frontier.
+fn saying(contract: Contract, says: fn(Timestamp) -> Timestamp) -> (Run, Option<(Claim, Kind)>) {
+    let (truth, case) = upgraded();
+    let inner = EngineSubject::of_case(&truth.plan, &case);
+    let (run, verdict) = trial::trial(&truth, &case, &Lying { inner, contract, says }, false);
+    (run, verdict.breach().map(|breach| (breach.claim, breach.kind)))
+}
+
+/// All is read and given a second time, on the word of a worker that says it has given nothing.
+#[test]
+fn a_frontier_is_not_less_than_what_is_certain() {
+    let prompt = Contract::default();
+    let (right, verdict) = saying(prompt, |frontier| frontier);
+    assert_eq!(verdict, None);
+    let (nothing, verdict) = saying(prompt, |_| Timestamp::MIN);
+    assert!(nothing.entries_fed > right.entries_fed);
+    assert_eq!(verdict, Some((Claim::Live, Kind::FrontierBehind)));
+    let (_, verdict) = saying(prompt, |frontier| frontier.minus(Span::TICK));
+    assert_eq!(verdict, Some((Claim::Live, Kind::FrontierBehind)), "a tick is too little");
+
+    // One that may replay more than it must is held to it all the same, one that may keep its rows is not.
+    let (_, verdict) = saying(Contract { exact: false, ..prompt }, |_| Timestamp::MIN);
+    assert_eq!(verdict, Some((Claim::Live, Kind::FrontierBehind)));
+    let (_, verdict) = saying(Contract { prompt: false, ..prompt }, |_| Timestamp::MIN);
+    assert_eq!(verdict, None);
+}
+
+/// With it nothing that comes again would be needless.
+#[test]
+fn a_checkpoint_does_not_say_less_than_its_worker_had_said() {
+    let mut case = toy::case(1_000);
+    case.faults = vec![case.faults[1].clone()];
+    let truth = Truth::of(&case).unwrap();
+    let subject = EngineSubject::of_case(&truth.plan, &case);
+    let mut run = trial::run(&truth, &case, &subject, false);
+    let kind = |run: &Run| judge(&truth, &case, run).breach().map(|breach| breach.kind);
+    assert_eq!(kind(&run), None);
+    let saved = run.recoveries[0].checkpoint.as_mut().unwrap();
+    saved.frontier = saved.frontier.minus(Span::TICK);
+    assert_eq!(kind(&run), Some(Kind::FrontierBehind));
+}
