@@ -176,6 +176,8 @@ pub enum Kind {
     CheckpointForbidden,
     /// A checkpoint was there, might have been used, and was not.
     CheckpointUnused,
+    /// The coordinator refused a checkpoint of a task that may act, or could not clear away the older ones.
+    PublishRefused,
     /// A replay reads more than one lookback.
     ReadTooFar,
     /// A replay reads less than one lookback.
@@ -252,6 +254,7 @@ impl Kind {
             Kind::Refused => "refused",
             Kind::CheckpointForbidden => "checkpoint-forbidden",
             Kind::CheckpointUnused => "checkpoint-unused",
+            Kind::PublishRefused => "publish-refused",
             Kind::ReadTooFar => "read-too-far",
             Kind::ReadTooLittle => "read-too-little",
             Kind::WrongPosition => "wrong-position",
@@ -367,6 +370,7 @@ fn judge_but(truth: &Truth, case: &Case, run: &Run, excused: &Excused) -> Verdic
     let rows = rows::walk(truth, case, run, &allowed, excused);
     let breach = panicked(truth, case, run)
         .or_else(|| answers::refusal(truth, run))
+        .or_else(|| answers::unpublished(truth, run, &openings))
         .or_else(|| answers::breach(truth, &excused.answered(run), &allowed))
         .or_else(|| {
             let only_missing = |breach: &Breach| fails_too_late(truth, run, breach);

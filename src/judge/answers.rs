@@ -12,6 +12,7 @@ use rewindow_query::{Gap, Outcome, Span, Timestamp};
 use rewindow_world::outcome::{RecoveryReport, Run, Stopped};
 use rewindow_world::subject::Contract;
 
+use super::openings::Openings;
 use super::truth::Truth;
 use super::{Breach, Claim, Kind};
 
@@ -160,6 +161,17 @@ pub(super) fn refusal(truth: &Truth, run: &Run) -> Option<Breach> {
     let last = run.recoveries.iter().rfind(|r| r.shard == *shard);
     let at = last.map_or(Timestamp::MIN, |report| report.at);
     let breach = truth.breach(Claim::Answers, Kind::Refused, None, Some(*shard), at, reason.clone());
+    Some(breach)
+}
+
+/// A checkpoint that the coordinator refused, though its task may act and the store was there: the next recovery would
+/// replay, and nobody would ask why.
+pub(super) fn unpublished(truth: &Truth, run: &Run, openings: &Openings<'_>) -> Option<Breach> {
+    let refused = run.unpublished.first()?;
+    let (shard, message) = (Some(refused.shard), format!("task {}: {}", refused.task, refused.reason));
+    let mut breach = truth.breach(Claim::Answers, Kind::PublishRefused, None, shard, refused.at, message);
+    breach.generation = Some(refused.generation);
+    breach.fault = openings.by(refused.shard, refused.at).map(|report| report.fault);
     Some(breach)
 }
 

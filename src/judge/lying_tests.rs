@@ -2,6 +2,7 @@
 
 use rewindow_query::{Entry, Failure, Recovered, Shard};
 use rewindow_world::engine_subject::EngineSubject;
+use rewindow_world::outcome::Unpublished;
 use rewindow_world::subject::{Contract, Opening, Refusal, Subject, Worker};
 
 use super::*;
@@ -108,4 +109,19 @@ fn a_checkpoint_does_not_say_less_than_its_worker_had_said() {
     let saved = run.recoveries[0].checkpoint.as_mut().unwrap();
     saved.frontier = saved.frontier.minus(Span::TICK);
     assert_eq!(kind(&run), Some(Kind::FrontierBehind));
+}
+
+/// Then there would be nothing to go on from, and a replay would be expected.
+#[test]
+fn a_coordinator_may_not_refuse_a_task_that_may_act() {
+    let (truth, case) = upgraded();
+    let subject = EngineSubject::of_case(&truth.plan, &case);
+    let mut run = trial::run(&truth, &case, &subject, false);
+    assert_eq!((run.unpublished.len(), judge(&truth, &case, &run).breach()), (0, None));
+    let at = toy::at(700);
+    let reason = "fenced".to_owned();
+    run.unpublished.push(Unpublished { at, shard: 0, task: 0, generation: 0, reason });
+    let verdict = judge(&truth, &case, &run);
+    let breach = verdict.breach().unwrap();
+    assert_eq!((breach.claim, breach.kind), (Claim::Answers, Kind::PublishRefused));
 }

@@ -11,6 +11,7 @@ pub fn title(breach: &Breach) -> String {
         Kind::Refused => "will not open",
         Kind::CheckpointForbidden => "uses a checkpoint it must not use",
         Kind::CheckpointUnused => "does not use the checkpoint it has",
+        Kind::PublishRefused => "is refused a checkpoint it may save",
         Kind::ReadTooFar => "reads farther back than one lookback",
         Kind::ReadTooLittle => "reads less far back than one lookback",
         Kind::WrongPosition => "goes on from a wrong position",

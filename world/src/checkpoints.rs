@@ -12,7 +12,7 @@ use std::sync::Arc;
 use rewindow_query::{Span, Timestamp};
 
 use crate::control::{Kept, Publish, Published};
-use crate::outcome::{CheckpointRecord, What};
+use crate::outcome::{CheckpointRecord, Unpublished, What};
 use crate::queue::{Event, grid};
 use crate::reached;
 use crate::run::World;
@@ -187,8 +187,12 @@ impl World<'_> {
             self.reach(reached::DAMAGED);
             self.step(Some(task), || What::Damaged(damage));
         }
+        let current = !publish.late && self.parts[task].incarnation == publish.incarnation;
+        if let Some(reason) = published.unexpected(damage).filter(|_| current) {
+            self.note_unpublished(task, reason);
+        }
         match published {
-            Published::Done { whole } => {
+            Published::Done { whole, .. } => {
                 let kept = Kept { bytes, record, sealed: publish.sealed };
                 let saves = &mut self.saves.tasks[task];
                 saves.push_back(Saved { kept, whole, version });
@@ -204,12 +208,18 @@ impl World<'_> {
                 self.let_go(task);
                 self.commit_published(self.parts[task].spec.shard, publish.sealed);
             }
-            Published::Fenced => {
+            Published::Fenced(_) => {
                 self.reach(reached::FENCED);
                 self.step(Some(task), || What::Fenced);
             }
-            Published::Failed => self.save_again(task, publish.incarnation, damage.is_some()),
+            Published::Failed(_) => self.save_again(task, publish.incarnation, damage.is_some()),
         }
+    }
+
+    fn note_unpublished(&mut self, task: usize, reason: String) {
+        let (at, part) = (self.now, &self.parts[task]);
+        let (shard, generation) = (part.spec.shard, part.generation);
+        self.run.unpublished.push(Unpublished { at, shard, task, generation, reason });
     }
 
     /// A save failed: the old ones stand, and the process that asked tries again an interval later. Harm is over by then;

@@ -45,12 +45,25 @@ pub(crate) struct Publish {
 
 /// What became of it.
 pub(crate) enum Published {
-    /// It is in the store; whether it can be read as it was written.
-    Done { whole: bool },
+    /// It is in the store; whether it can be read as it was written, and why older ones could not be cleared away.
+    Done { whole: bool, uncollected: Option<String> },
     /// Its writer was replaced.
-    Fenced,
+    Fenced(String),
     /// The store did not take it.
-    Failed,
+    Failed(String),
+}
+
+impl Published {
+    /// Why it is not what must come of a checkpoint of a task that may act: a full store takes none, every other takes
+    /// it, whatever becomes of it later, and gives away the older ones.
+    pub(crate) fn unexpected(&self, damage: Option<Damage>) -> Option<String> {
+        match self {
+            Published::Done { uncollected, .. } => uncollected.clone(),
+            Published::Fenced(reason) => Some(reason.clone()),
+            Published::Failed(_) if damage == Some(Damage::Full) => None,
+            Published::Failed(reason) => Some(reason.clone()),
+        }
+    }
 }
 
 /// What the coordinator says to an opening.
@@ -140,7 +153,10 @@ impl Control {
         version: u32,
         damage: Option<Damage>,
     ) -> Published {
-        let Ok(coordinator) = self.get() else { return Published::Failed };
+        let coordinator = match self.get() {
+            Ok(coordinator) => coordinator,
+            Err(reason) => return Published::Failed(reason),
+        };
         coordinator.set_version(version);
         coordinator.store_mut().harm = damage;
         let published = coordinator.publish(task, incarnation, bytes, received);
@@ -148,12 +164,12 @@ impl Control {
         match published {
             Ok(_) => {
                 // What cannot be taken out now will be next time.
-                let _ = coordinator.collect();
+                let uncollected = coordinator.collect().err().map(|error| error.to_string());
                 let whole = !matches!(damage, Some(Damage::Torn | Damage::Lost | Damage::Corrupt));
-                Published::Done { whole }
+                Published::Done { whole, uncollected }
             }
-            Err(PublishError::Fenced { .. }) => Published::Fenced,
-            Err(PublishError::Elsewhere { .. } | PublishError::Store(_)) => Published::Failed,
+            Err(error @ PublishError::Fenced { .. }) => Published::Fenced(error.to_string()),
+            Err(error) => Published::Failed(error.to_string()),
         }
     }
 
@@ -223,6 +239,32 @@ impl Store for Harmed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rewindow_engine::{Role, TaskSpec};
+
+    const DAMAGES: [Damage; 6] = [
+        Damage::Torn,
+        Damage::Lost,
+        Damage::Corrupt,
+        Damage::Full,
+        Damage::Unacknowledged,
+        Damage::Unlisted,
+    ];
+
+    fn control() -> Control {
+        let links = Vec::new;
+        let whole =
+            TaskSpec { shard: 0, role: Role::Whole, reads: vec![(0, 0)], upstream: links(), downstream: links() };
+        let (layout, plants) = (Layout { tasks: vec![whole] }, Plants::none());
+        let coordinator = Coordinator::planted(Harmed::default(), &layout, plants).ok();
+        Control { layout, plants, coordinator }
+    }
+
+    fn opened(control: &mut Control) -> u64 {
+        match control.open(0, 0) {
+            Ok(Granted::GoOn { incarnation, .. }) => incarnation,
+            _ => panic!("it may be opened"),
+        }
+    }
 
     #[test]
     fn what_is_not_listed_the_next_time_is_listed_after_that() {
@@ -234,5 +276,23 @@ mod tests {
         assert_eq!(store.list("r").unwrap(), ["record"], "another listing, which would not have had it");
         assert_eq!(store.list("t").unwrap(), ["t0-e1-n2"]);
         assert_eq!(store.list("t").unwrap(), ["t0-e1-n1", "t0-e1-n2"]);
+    }
+
+    #[test]
+    fn only_a_full_store_takes_no_checkpoint_of_a_task_that_may_act() {
+        let mut control = control();
+        control.begin(0, Timestamp::MIN).unwrap();
+        let incarnation = opened(&mut control);
+        let mut unexpected = |incarnation, damage| {
+            control.publish(0, (incarnation, b"state", &[]), 0, damage).unexpected(damage)
+        };
+        assert_eq!(unexpected(incarnation, None), None);
+        DAMAGES.into_iter().for_each(|damage| assert_eq!(unexpected(incarnation, Some(damage)), None));
+        assert!(unexpected(incarnation + 1, None).is_some(), "one that it does not know it refuses");
+        let full = Published::Failed("full".to_owned());
+        assert_eq!(full.unexpected(Some(Damage::Full)), None);
+        assert!(full.unexpected(None).is_some());
+        control.coordinator = None;
+        assert!(control.publish(0, (incarnation, b"state", &[]), 0, None).unexpected(None).is_some());
     }
 }

@@ -39,6 +39,8 @@ pub struct Run {
     pub failures: Vec<Failed>,
     /// A subject that would not open: shard and reason. It is not asked again.
     pub refused: Vec<(usize, String)>,
+    /// What the coordinator should have done and did not: checkpoints of tasks that it let act.
+    pub unpublished: Vec<Unpublished>,
     /// The first panic of the subject. The shard is not opened again; the others go on.
     pub panicked: Option<Panicked>,
     /// Every observable step.
@@ -73,6 +75,21 @@ pub struct Told {
     pub opened: u32,
     /// How far.
     pub frontier: Timestamp,
+}
+
+/// The coordinator refused a checkpoint, or could not clear away after it, though no harm was done to it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unpublished {
+    /// When.
+    pub at: Timestamp,
+    /// Of which shard.
+    pub shard: usize,
+    /// Which task wrote it.
+    pub task: usize,
+    /// How often tasks of the shard had been opened before that task was.
+    pub generation: u32,
+    /// What it said.
+    pub reason: String,
 }
 
 /// The subject panicked, which no subject may, whatever it is given.
