@@ -23,6 +23,7 @@ mod sinks;
 #[cfg(test)]
 mod tests;
 mod truth;
+mod withheld;
 
 use std::sync::Arc;
 
@@ -224,6 +225,8 @@ pub enum Kind {
     VisibleTwice,
     /// Consumers see a row that is not owed, or not so.
     VisibleWrong,
+    /// Consumers see a row later than the checkpoint that has it behind it was published.
+    VisibleLate,
     /// Consumers see rows in another order than the canonical one where the sink promises it.
     VisibleOutOfOrder,
     /// A shard had not caught up at the end.
@@ -278,6 +281,7 @@ impl Kind {
             Kind::NotVisible => "not-visible",
             Kind::VisibleTwice => "visible-twice",
             Kind::VisibleWrong => "visible-wrong",
+            Kind::VisibleLate => "visible-late",
             Kind::VisibleOutOfOrder => "visible-out-of-order",
             Kind::NotLevel => "not-level",
             Kind::CatchUp => "catch-up",
@@ -380,6 +384,7 @@ fn judge_but(truth: &Truth, case: &Case, run: &Run, excused: &Excused) -> Verdic
         .or_else(|| fails_again(truth, run, &allowed, excused))
         .or_else(|| rows.first.clone())
         .or_else(|| sinks::breach(truth, case, run, &allowed))
+        .or_else(|| withheld::breach(truth, case, run, &openings))
         .or_else(|| late::breach(truth, case, run, &allowed, excused, &rows.came))
         .or_else(|| frontier::breach(truth, case, run, &allowed, excused, &openings))
         .or_else(|| answers::catch_up(truth, run));

@@ -1,6 +1,7 @@
 //! Subjects that say something else than they do, and runs in which something was withheld: each is found.
 
 use rewindow_query::{Entry, Failure, Recovered, Shard};
+use rewindow_world::case::{Fault, FaultKind, SinkKind};
 use rewindow_world::engine_subject::EngineSubject;
 use rewindow_world::outcome::Unpublished;
 use rewindow_world::subject::{Contract, Opening, Refusal, Subject, Worker};
@@ -124,4 +125,47 @@ fn a_coordinator_may_not_refuse_a_task_that_may_act() {
     let verdict = judge(&truth, &case, &run);
     let breach = verdict.breach().unwrap();
     assert_eq!((breach.claim, breach.kind), (Claim::Answers, Kind::PublishRefused));
+}
+
+/// A job with a transactional sink that is away for a while, and its run.
+fn transactional() -> (Truth, Case, Run) {
+    let (_, mut case) = upgraded();
+    case.deployment.sink = SinkKind::Transactional;
+    case.faults = vec![Fault { at: toy::at(400), kind: FaultKind::SinkUnavailable { span: Span::seconds(50) } }];
+    let truth = Truth::of(&case).unwrap();
+    let subject = EngineSubject::of_case(&truth.plan, &case);
+    let run = trial::run(&truth, &case, &subject, false);
+    (truth, case, run)
+}
+
+/// A writer that commits nothing before the end: every row once and in order, and hours late.
+#[test]
+fn a_transactional_writer_holds_back_no_more_than_an_interval() {
+    let (truth, case, run) = transactional();
+    let kind = |run: &Run| judge(&truth, &case, run).breach().map(|breach| breach.kind);
+    assert_eq!(kind(&run), None);
+    let mut late = run.clone();
+    let end = late.visible.last().unwrap().at;
+    late.visible.iter_mut().for_each(|visible| visible.at = end);
+    assert_eq!(kind(&late), Some(Kind::VisibleLate));
+    let mut late = run.clone();
+    let first = late.visible[0].at.plus(Span::TICK);
+    late.visible[0].at = first;
+    assert_eq!(kind(&late), Some(Kind::VisibleLate), "a tick is too late");
+}
+
+/// What was sealed just before the sink went away is due when it is back, and not before.
+#[test]
+fn what_is_sealed_while_the_sink_is_away_is_due_when_it_is_back() {
+    let (truth, case, run) = transactional();
+    let away = |wait: i64, back: i64| {
+        let mut run = run.clone();
+        let (at, until) = (run.visible[0].at, run.visible[0].at.plus(Span::seconds(back)));
+        run.sealed.iter_mut().filter(|sealed| sealed.at == at).for_each(|sealed| sealed.away_until = until);
+        let shown = run.visible.iter_mut().filter(|visible| visible.at == at);
+        shown.for_each(|visible| visible.at = at.plus(Span::seconds(wait)));
+        judge(&truth, &case, &run).breach().map(|breach| breach.kind)
+    };
+    assert_eq!(away(9, 9), None);
+    assert_eq!(away(9, 8), Some(Kind::VisibleLate));
 }

@@ -28,6 +28,11 @@ impl<'r> Openings<'r> {
         of[..of.partition_point(|report| report.at <= now)].last().copied()
     }
 
+    /// Whether the shard was opened at that moment or later.
+    pub(super) fn any_since(&self, shard: usize, at: Timestamp) -> bool {
+        self.shard(shard).last().is_some_and(|report| report.at >= at)
+    }
+
     fn shard(&self, shard: usize) -> &[&'r RecoveryReport] {
         self.shards.get(&shard).map_or(&[], Vec::as_slice)
     }

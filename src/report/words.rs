@@ -35,6 +35,7 @@ pub fn title(breach: &Breach) -> String {
         Kind::NotVisible => "never shows a row to consumers",
         Kind::VisibleTwice => "shows a row to consumers twice",
         Kind::VisibleWrong => "shows a wrong row to consumers",
+        Kind::VisibleLate => "shows a row to consumers too late",
         Kind::VisibleOutOfOrder => "shows rows to consumers out of order",
         Kind::NotLevel => "never catches up",
         Kind::CatchUp => "catches up in another time than estimated",

@@ -27,6 +27,8 @@ pub struct Run {
     /// What consumers see in the end: of a transactional sink in order, of a table by identity. Of an append sink
     /// that is `deliveries`, and this is empty.
     pub visible: Vec<Visible>,
+    /// Of a transactional sink, every published checkpoint of a writer, in order.
+    pub sealed: Vec<Sealed>,
     /// Every opening of a shard after the first.
     pub recoveries: Vec<RecoveryReport>,
     /// Spans of output time that a user's choice of start leaves out, per shard.
@@ -148,6 +150,21 @@ pub struct Visible {
     pub openings: u32,
     /// The row.
     pub row: Row,
+}
+
+/// A checkpoint was published that sealed what its writer had staged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sealed {
+    /// When.
+    pub at: Timestamp,
+    /// Of which shard.
+    pub shard: usize,
+    /// How often tasks of the shard had been opened before the one that writes was.
+    pub opened: u32,
+    /// How many deliveries of the run there were: those of this opening among them are behind the checkpoint.
+    pub deliveries: usize,
+    /// Until when the sink was away, or had been.
+    pub away_until: Timestamp,
 }
 
 /// Rows of a shard stamped in `from..until` are not owed: the user started the job at a later time.

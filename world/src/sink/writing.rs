@@ -17,7 +17,7 @@ use rewindow_query::{Span, Timestamp};
 
 use crate::case::SinkKind;
 use crate::nodes::Part;
-use crate::outcome::{Delivery, Told, What};
+use crate::outcome::{Delivery, Sealed, Told, What};
 use crate::queue::Event;
 use crate::reached;
 use crate::run::World;
@@ -55,6 +55,9 @@ impl World<'_> {
         let writer = self.sink.lines[shard].writer.as_mut();
         if let Some((writer, sealed)) = writer.zip(sealed) {
             let numbers = writer.published(sealed);
+            let (deliveries, away_until) = (self.run.deliveries.len(), self.sink.away_until);
+            let opened = self.sink.lines[shard].by;
+            self.run.sealed.push(Sealed { at: self.now, shard, opened, deliveries, away_until });
             self.submit_commit(shard, numbers, false);
         }
     }
