@@ -9,9 +9,11 @@
 //!   generation 2               [gap] r7 r8          r5, r6 may be missing or wrong: announced
 //! ```
 
+use std::collections::BTreeMap;
+
 use rewindow_model::guarantee::may_use_checkpoint;
 use rewindow_query::plan::{Aggregate, Op};
-use rewindow_query::{Row, Timestamp, Value};
+use rewindow_query::{Identity, Row, Timestamp, Value};
 use rewindow_world::case::Case;
 use rewindow_world::outcome::{Delivery, RecoveryReport, Run};
 
@@ -50,6 +52,7 @@ pub(super) fn walk(truth: &Truth, case: &Case, run: &Run, allowed: &Allowed, exc
         allowed,
         excused,
         mistaken: vec![None; truth.answer.rows.len()],
+        invented: BTreeMap::new(),
         faulty: !case.faults.is_empty(),
         seen: vec![None; truth.answer.rows.len()],
         cursors: vec![Cursor::default(); truth.shards.len() * outputs],
@@ -82,6 +85,8 @@ struct Walk<'a> {
     excused: &'a Excused,
     /// For each owed row the last opening of a faulty version that gave it otherwise than owed.
     mistaken: Vec<Option<u32>>,
+    /// For each row that nobody owes the last opening that gave it.
+    invented: BTreeMap<Identity, u32>,
     faulty: bool,
     /// For each owed row the last opening that delivered it.
     seen: Vec<Option<u32>>,
@@ -149,7 +154,8 @@ impl Walk<'_> {
         });
         if owner.is_none() {
             let message = "this shard does not own the output or partition of the row".to_owned();
-            return self.note(Kind::Invented, delivery, None, Some(row), message);
+            // A gap is announced of the rows a shard owns, of no other's.
+            return self.blame(Kind::Invented, delivery, None, Some(row), message);
         }
         if opened.is_some_and(|opened| row.timestamp < opened.output_from) {
             let from = opened.map_or(Timestamp::MIN, |opened| opened.output_from);
@@ -165,7 +171,13 @@ impl Walk<'_> {
         let next = self.cursors[cursor].next.and_then(|next| sequence.get(next).copied());
         let rows = &self.truth.answer.rows;
         match next.filter(|&owed| rows[owed] == *row).or_else(|| self.truth.find(row)) {
-            None => self.note(Kind::Invented, delivery, None, Some(row), String::new()),
+            None => {
+                let before = [self.invented.insert(row.identity(), delivery.opened), None];
+                if let Some(message) = given_again(before, delivery, opened, row) {
+                    self.note(Kind::Repeated, delivery, None, Some(row), message);
+                }
+                self.note(Kind::Invented, delivery, None, Some(row), String::new());
+            }
             Some(owed)
                 if rows[owed].record != row.record
                     && self.excused.content(delivery.shard, delivery.opened) =>
@@ -182,8 +194,12 @@ impl Walk<'_> {
                 let kind = content(self.truth, row.output, &rows[owed], row);
                 // It came, if otherwise than owed: that is one difference, not a lost row besides.
                 self.found.came[owed].get_or_insert(delivery.at);
-                let before = self.seen[owed].replace(delivery.opened);
-                let message = if before.is_some() { ANOTHER_COPY } else { "" };
+                let before = [self.seen[owed].replace(delivery.opened), self.mistaken[owed]];
+                // A gap excuses what it says, not how often it comes.
+                if let Some(message) = given_again(before, delivery, opened, &rows[owed]) {
+                    self.note(Kind::Repeated, delivery, Some(&rows[owed]), Some(row), message);
+                }
+                let message = if before[0].is_some() { ANOTHER_COPY } else { "" };
                 self.note(kind, delivery, Some(&rows[owed]), Some(row), message.to_owned());
             }
             Some(owed) => self.matched(delivery, opened, owed, cursor),
@@ -251,7 +267,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Forgives a difference in an announced gap; otherwise keeps the first by timestamp, output, kind.
+    /// Forgives a difference in an announced gap; otherwise somebody is to blame.
     fn note(
         &mut self,
         kind: Kind,
@@ -271,11 +287,25 @@ impl Walk<'_> {
         }
         let silent =
             about_content && self.allowed.unavoidable(delivery.shard, delivery.generation, row.timestamp);
-        let (claim, kind) = match kind {
-            _ if silent => (Claim::HonestGaps, Kind::GapSilent),
-            Kind::Repeated | Kind::OutOfOrder | Kind::BeforeStart | Kind::Zombie => (Claim::Delivery, kind),
-            _ if self.faulty => (Claim::Recover, kind),
-            _ => (Claim::Agree, kind),
+        let kind = if silent { Kind::GapSilent } else { kind };
+        self.blame(kind, delivery, expected, actual, message);
+    }
+
+    /// Keeps the first by timestamp, output, kind.
+    fn blame(
+        &mut self,
+        kind: Kind,
+        delivery: &Delivery,
+        expected: Option<&Row>,
+        actual: Option<&Row>,
+        message: String,
+    ) {
+        let Some(row) = expected.or(actual) else { return };
+        let claim = match kind {
+            Kind::GapSilent => Claim::HonestGaps,
+            Kind::Repeated | Kind::OutOfOrder | Kind::BeforeStart | Kind::Zombie => Claim::Delivery,
+            _ if self.faulty => Claim::Recover,
+            _ => Claim::Agree,
         };
         let first = self.found.first.as_ref();
         let order = |at, output: Option<usize>, kind| (at, output, kind);

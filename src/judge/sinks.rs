@@ -12,9 +12,9 @@
 //! visible, for nothing is filled in in front of that. Knows nothing of how rows got there. Invariant: of an append sink
 //! it says nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rewindow_query::{Row, Timestamp};
+use rewindow_query::{Identity, Row, Timestamp};
 use rewindow_world::case::{Case, SinkKind};
 use rewindow_world::outcome::{Run, Visible};
 
@@ -33,10 +33,15 @@ pub(super) fn breach(truth: &Truth, case: &Case, run: &Run, allowed: &Allowed) -
     let mut looked = Looked { truth, run, allowed, closed, seen, first: None };
     // For each (shard, output) the place behind the last row seen.
     let mut next: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+    // Those that nobody owes.
+    let mut invented: BTreeSet<Identity> = BTreeSet::new();
     let end = truth.answer.failure.as_ref().map_or(Timestamp::MAX, |failure| failure.at);
     for visible in run.visible.iter().filter(|visible| visible.row.timestamp < end) {
         let row = &visible.row;
         let Some(owed) = looked.truth.find(row) else {
+            if !invented.insert(row.identity()) {
+                looked.note(Kind::VisibleTwice, visible.shard, Some(visible), None, "nobody owes it");
+            }
             looked.note(Kind::VisibleWrong, visible.shard, Some(visible), None, "nobody owes it");
             continue;
         };

@@ -273,6 +273,41 @@ fn a_gap_is_announced_or_a_breach() {
     assert_eq!(needless.broken(), (Claim::HonestGaps, Kind::GapNeedless, Some(Level::AfterRemovingCopies)));
 }
 
+/// Rows of the scene whose third entry is gone: the one it lacks is 2, and whatever is in the gap may be otherwise.
+fn in_a_gap(change: impl Fn(&mut Run, &[Row])) -> Option<Kind> {
+    let mut probe = scene();
+    probe.forget(Vec::new());
+    let allowed = answers::Allowed::of(&probe.truth, &probe.run);
+    let unavoidable: Vec<Timestamp> = (0..100).map(at).filter(|&t| allowed.unavoidable(0, 1, t)).collect();
+    let (&from, &last) = (unavoidable.first().unwrap(), unavoidable.last().unwrap());
+    let mut scene = scene();
+    scene.forget(vec![Gap { from, until: last.plus(Span::TICK) }]);
+    scene.run.deliveries = vec![delivery(0, &scene.rows[..2]), delivery(1, &scene.rows[3..])];
+    assert!(unavoidable.contains(&scene.rows[2].timestamp));
+    let rows = scene.rows.clone();
+    change(&mut scene.run, &rows);
+    judge(&scene.truth, &scene.case, &scene.run).breach().map(|breach| breach.kind)
+}
+
+#[test]
+fn in_a_gap_a_row_may_be_wrong_once_in_a_generation() {
+    let give = |run: &mut Run, row: Row| run.deliveries[1].rows.insert(0, row);
+    let wrong = |rows: &[Row]| with_count(&rows[2], 9);
+    assert_eq!(in_a_gap(|run, rows| give(run, wrong(rows))), None);
+    let twice = |run: &mut Run, rows: &[Row]| [0, 1].into_iter().for_each(|_| give(run, wrong(rows)));
+    assert_eq!(in_a_gap(twice), Some(Kind::Repeated));
+    // The right one beside the wrong one is the second as well.
+    let both = |run: &mut Run, rows: &[Row]| [wrong(rows), rows[2].clone()].into_iter().for_each(|row| give(run, row));
+    assert_eq!(in_a_gap(both), Some(Kind::Repeated));
+
+    let invented = |rows: &[Row]| Row { ordinal: 7, ..rows[2].clone() };
+    assert_eq!(in_a_gap(|run, rows| give(run, invented(rows))), None);
+    let twice = |run: &mut Run, rows: &[Row]| [0, 1].into_iter().for_each(|_| give(run, invented(rows)));
+    assert_eq!(in_a_gap(twice), Some(Kind::Repeated));
+    let foreign = |rows: &[Row]| Row { partition: Some(1), ..rows[2].clone() };
+    assert_eq!(in_a_gap(|run, rows| give(run, foreign(rows))), Some(Kind::Invented));
+}
+
 #[test]
 fn a_gap_announced_before_a_replay_is_no_excuse_after_it() {
     let mut probe = scene();
