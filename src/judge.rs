@@ -371,7 +371,7 @@ pub fn judge(truth: &Truth, case: &Case, run: &Run) -> Verdict {
 /// Likewise, but for what a faulty version is excused.
 fn judge_but(truth: &Truth, case: &Case, run: &Run, excused: &Excused) -> Verdict {
     let (allowed, openings) = (Allowed::of(truth, run), Openings::of(run));
-    let rows = rows::walk(truth, case, run, &allowed, excused);
+    let rows = rows::walk(truth, case, run, &allowed, excused, &openings);
     let breach = panicked(truth, case, run)
         .or_else(|| answers::refusal(truth, run))
         .or_else(|| answers::unpublished(truth, run, &openings))
@@ -385,7 +385,7 @@ fn judge_but(truth: &Truth, case: &Case, run: &Run, excused: &Excused) -> Verdic
         .or_else(|| rows.first.clone())
         .or_else(|| sinks::breach(truth, case, run, &allowed))
         .or_else(|| withheld::breach(truth, case, run, &openings))
-        .or_else(|| late::breach(truth, case, run, &allowed, excused, &rows.came))
+        .or_else(|| late::breach(truth, case, run, &allowed, excused, &openings, &rows.came))
         .or_else(|| frontier::breach(truth, case, run, &allowed, excused, &openings))
         .or_else(|| answers::catch_up(truth, run));
     match breach {

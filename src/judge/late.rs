@@ -18,6 +18,7 @@ use rewindow_model::release::behind;
 
 use super::answers::Allowed;
 use super::excused::Excused;
+use super::openings::Openings;
 use super::truth::Truth;
 use super::{Breach, Claim, Kind};
 
@@ -28,6 +29,7 @@ pub(super) fn breach(
     run: &Run,
     allowed: &Allowed,
     faulty: &Excused,
+    openings: &Openings<'_>,
     came: &[Option<Timestamp>],
 ) -> Option<Breach> {
     if !run.contract.prompt {
@@ -51,7 +53,7 @@ pub(super) fn breach(
                     break;
                 }
                 *next += 1;
-                if came[owed].is_some_and(|at| at <= now) || excused(run, allowed, shard, now, row.timestamp)
+                if came[owed].is_some_and(|at| at <= now) || excused(run, allowed, openings.by(shard, now), shard, now, row.timestamp)
                 {
                     continue;
                 }
@@ -63,7 +65,7 @@ pub(super) fn breach(
                 let mut breach =
                     truth.breach(Claim::Live, Kind::LateRow, output, shard, row.timestamp, message);
                 breach.expected = Some(row.clone());
-                let last = generation(run, shard.unwrap_or_default(), now);
+                let last = openings.by(shard.unwrap_or_default(), now);
                 breach.generation = Some(last.map_or(0, |report| report.generation));
                 breach.fault = last.map(|report| report.fault);
                 return Some(breach);
@@ -94,14 +96,16 @@ impl Watched {
 }
 
 /// A row in an announced gap may never come, and what the user left out is not owed from then on.
-fn excused(run: &Run, allowed: &Allowed, shard: usize, now: Timestamp, at: Timestamp) -> bool {
+fn excused(
+    run: &Run,
+    allowed: &Allowed,
+    opening: Option<&RecoveryReport>,
+    shard: usize,
+    now: Timestamp,
+    at: Timestamp,
+) -> bool {
     let left_out =
         run.skipped.iter().any(|s| s.shard == shard && s.at <= now && s.from <= at && at < s.until);
-    let generation = generation(run, shard, now).map_or(0, |report| report.generation);
+    let generation = opening.map_or(0, |report| report.generation);
     left_out || allowed.announced(shard, allowed.asked(shard, generation, at), at)
-}
-
-/// The recovery that the shard lived by at a moment.
-fn generation(run: &Run, shard: usize, now: Timestamp) -> Option<&RecoveryReport> {
-    run.recoveries.iter().rfind(|report| report.shard == shard && report.at <= now)
 }

@@ -19,6 +19,7 @@ use rewindow_world::outcome::{Delivery, RecoveryReport, Run};
 
 use super::answers::Allowed;
 use super::excused::Excused;
+use super::openings::Openings;
 use super::truth::Truth;
 use super::{Breach, Claim, Kind, ended};
 
@@ -44,13 +45,21 @@ pub(super) struct Walked {
 }
 
 /// Judges all rows of a run.
-pub(super) fn walk(truth: &Truth, case: &Case, run: &Run, allowed: &Allowed, excused: &Excused) -> Walked {
+pub(super) fn walk(
+    truth: &Truth,
+    case: &Case,
+    run: &Run,
+    allowed: &Allowed,
+    excused: &Excused,
+    openings: &Openings<'_>,
+) -> Walked {
     let outputs = truth.plan.outputs.len();
     let mut walk = Walk {
         truth,
         run,
         allowed,
         excused,
+        openings,
         mistaken: vec![None; truth.answer.rows.len()],
         invented: BTreeMap::new(),
         faulty: !case.faults.is_empty(),
@@ -83,6 +92,7 @@ struct Walk<'a> {
     run: &'a Run,
     allowed: &'a Allowed,
     excused: &'a Excused,
+    openings: &'a Openings<'a>,
     /// For each owed row the last opening of a faulty version that gave it otherwise than owed.
     mistaken: Vec<Option<u32>>,
     /// For each row that nobody owes the last opening that gave it.
@@ -107,12 +117,9 @@ struct Cursor {
 
 impl Walk<'_> {
     fn delivery(&mut self, delivery: &Delivery) {
-        let opened = (delivery.opened > 0).then(|| {
-            let of = |r: &&RecoveryReport| r.shard == delivery.shard && r.generation == delivery.opened;
-            self.run.recoveries.iter().find(of)
-        });
-        let opened = opened.flatten();
-        let replaced = delivery.opened < delivery.generation && self.replaced(delivery);
+        let opened = self.openings.find(delivery.shard, delivery.opened);
+        // Another task had been opened to write in place of the one that did.
+        let replaced = self.openings.replaced(delivery.shard, delivery.opened, delivery.generation);
         let failed = self.truth.answer.failure.as_ref().map_or(Timestamp::MAX, |failure| failure.at);
         for row in &delivery.rows {
             // What is stamped at or after the failure is nobody's: it may have come before it was known.
@@ -135,16 +142,6 @@ impl Walk<'_> {
                 self.found.copied[row.output] = true;
             }
         }
-    }
-
-    /// Whether another task had been opened to write in place of the one that did.
-    fn replaced(&self, delivery: &Delivery) -> bool {
-        let newer = |r: &RecoveryReport| {
-            r.shard == delivery.shard
-                && r.role.writes()
-                && (delivery.opened + 1..=delivery.generation).contains(&r.generation)
-        };
-        self.run.recoveries.iter().any(newer)
     }
 
     fn row(&mut self, delivery: &Delivery, opened: Option<&RecoveryReport>, row: &Row) {
@@ -318,8 +315,8 @@ impl Walk<'_> {
         let shard = Some(delivery.shard);
         let mut breach = self.truth.breach(claim, kind, output, shard, row.timestamp, message);
         breach.generation = Some(delivery.generation);
-        let led = |r: &&RecoveryReport| r.shard == delivery.shard && r.generation <= delivery.generation;
-        breach.fault = self.run.recoveries.iter().rfind(led).map(|report| report.fault);
+        let led = self.openings.up_to(delivery.shard, delivery.generation);
+        breach.fault = led.map(|report| report.fault);
         breach.copy = kind == Kind::Repeated || breach.message == ANOTHER_COPY;
         (breach.expected, breach.actual) = (expected.cloned(), actual.cloned());
         self.found.first = Some(breach);

@@ -71,7 +71,7 @@ fn delivery(generation: u32, rows: &[Row]) -> Delivery {
 }
 
 /// A kill after the first four rows; the checkpoint's frontier lies before the third and fourth.
-fn kill() -> RecoveryReport {
+pub(super) fn kill() -> RecoveryReport {
     RecoveryReport {
         at: at(5),
         node: 0,
