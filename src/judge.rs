@@ -373,6 +373,7 @@ fn judge_but(truth: &Truth, case: &Case, run: &Run, excused: &Excused) -> Verdic
     let (allowed, openings) = (Allowed::of(truth, run), Openings::of(run));
     let rows = rows::walk(truth, case, run, &allowed, excused, &openings);
     let breach = panicked(truth, case, run)
+        .or_else(|| answers::stranger(truth, run))
         .or_else(|| answers::refusal(truth, run))
         .or_else(|| answers::unpublished(truth, run, &openings))
         .or_else(|| answers::breach(truth, &excused.answered(run), &allowed))

@@ -164,6 +164,21 @@ pub(super) fn refusal(truth: &Truth, run: &Run) -> Option<Breach> {
     Some(breach)
 }
 
+/// A shard that the plan does not have: nobody owes anything of it, and nothing can be held against it.
+pub(super) fn stranger(truth: &Truth, run: &Run) -> Option<Breach> {
+    let known = truth.shards.len();
+    let opened = run.recoveries.iter().map(|report| (report.shard, report.at));
+    let gave = run.deliveries.iter().map(|delivery| (delivery.shard, delivery.at));
+    let failed = run.failures.iter().map(|failed| (failed.shard, failed.at));
+    let mut all = opened.chain(gave).chain(failed).chain(run.level.iter().copied());
+    let (shard, at) = all.find(|&(shard, _)| shard >= known)?;
+    let message = format!(
+        "it works at shard {shard}, counted from 0, and the plan has {known}: a subject has the shards that \
+         `Plan::shards` gives for the partitions of the case"
+    );
+    Some(truth.breach(Claim::Answers, Kind::Refused, None, None, at, message))
+}
+
 /// A checkpoint that the coordinator refused, though its task may act and the store was there: the next recovery would
 /// replay, and nobody would ask why.
 pub(super) fn unpublished(truth: &Truth, run: &Run, openings: &Openings<'_>) -> Option<Breach> {

@@ -169,3 +169,22 @@ fn what_is_sealed_while_the_sink_is_away_is_due_when_it_is_back() {
     assert_eq!(away(9, 9), None);
     assert_eq!(away(9, 8), Some(Kind::VisibleLate));
 }
+
+/// A subject may say that it has as many shards as it likes; those that the plan lacks are not judged, but refused.
+#[test]
+fn a_shard_that_the_plan_does_not_have_is_refused_in_words() {
+    let (truth, case) = upgraded();
+    let subject = EngineSubject::of_case(&truth.plan, &case);
+    let run = trial::run(&truth, &case, &subject, false);
+    let refused = |change: fn(&mut Run)| {
+        let mut run = run.clone();
+        change(&mut run);
+        let verdict = judge(&truth, &case, &run);
+        let breach = verdict.breach().expect("a shard too many");
+        assert_eq!((breach.claim, breach.kind), (Claim::Answers, Kind::Refused));
+        assert!(breach.message.contains("at shard 7, counted from 0, and the plan has 1"), "{}", breach.message);
+    };
+    refused(|run| run.recoveries.iter_mut().for_each(|report| report.shard = 7));
+    refused(|run| run.deliveries[0].shard = 7);
+    refused(|run| run.level.push((7, toy::at(1_000))));
+}
