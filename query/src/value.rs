@@ -188,6 +188,31 @@ impl Value {
     }
 }
 
+impl Value {
+    /// Whether two values are the same to the bit, as a consumer sees them: not as keys, so minus zero is no zero, and
+    /// the members of a record stand in one order.
+    #[must_use]
+    pub fn same_bits(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits(),
+            (Value::Array(a), Value::Array(b)) => {
+                a.len() == b.len() && a.iter().zip(&**b).all(|(a, b)| a.same_bits(b))
+            }
+            (Value::Record(a), Value::Record(b)) => a.same_bits(b),
+            (a, b) => a == b,
+        }
+    }
+}
+
+impl Record {
+    /// Whether two records have the same members in the same order, the same to the bit.
+    #[must_use]
+    pub fn same_bits(&self, other: &Record) -> bool {
+        let (a, b) = (&self.members, &other.members);
+        a.len() == b.len() && a.iter().zip(b).all(|((a, x), (b, y))| a == b && x.same_bits(y))
+    }
+}
+
 /// Minus zero and zero are one key.
 fn canonical(float: f64) -> f64 {
     if float == 0.0 { 0.0 } else { float }
@@ -314,6 +339,21 @@ mod tests {
         assert_ne!(written, record(&[("a", 1)]));
         assert_ne!(written, record(&[("a", 2), ("b", 1)]));
         assert_eq!(turned.to_string(), r#"{"b":2,"a":1}"#, "it is shown as it was written");
+    }
+
+    #[test]
+    fn what_is_one_key_need_not_be_the_same_to_the_bit() {
+        let record = |names: [&str; 2]| -> Value {
+            Value::Record(Arc::new(names.into_iter().map(|name| (name.into(), Value::Int(1))).collect()))
+        };
+        let array = |item: Value| Value::Array([item].into());
+        for (a, b) in [(Value::Float(0.0), Value::Float(-0.0)), (record(["a", "b"]), record(["b", "a"]))] {
+            assert!(a == b && !a.same_bits(&b) && a.same_bits(&a.clone()));
+            let (a, b) = (array(a), array(b));
+            assert!(a == b && !a.same_bits(&b) && a.same_bits(&a.clone()));
+        }
+        assert!(!Value::Int(1).same_bits(&Value::Float(1.0)) && Value::Null.same_bits(&Value::Null));
+        assert!(!array(Value::Null).same_bits(&Value::Array([].into())));
     }
 
     #[test]

@@ -53,7 +53,8 @@ pub(super) fn breach(
                     break;
                 }
                 *next += 1;
-                if came[owed].is_some_and(|at| at <= now) || excused(run, allowed, openings.by(shard, now), shard, now, row.timestamp)
+                if came[owed].is_some_and(|at| at <= now)
+                    || excused(run, allowed, openings.by(shard, now), shard, now, row.timestamp)
                 {
                     continue;
                 }

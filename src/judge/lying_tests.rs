@@ -131,7 +131,8 @@ fn a_coordinator_may_not_refuse_a_task_that_may_act() {
 fn transactional() -> (Truth, Case, Run) {
     let (_, mut case) = upgraded();
     case.deployment.sink = SinkKind::Transactional;
-    case.faults = vec![Fault { at: toy::at(400), kind: FaultKind::SinkUnavailable { span: Span::seconds(50) } }];
+    case.faults =
+        vec![Fault { at: toy::at(400), kind: FaultKind::SinkUnavailable { span: Span::seconds(50) } }];
     let truth = Truth::of(&case).unwrap();
     let subject = EngineSubject::of_case(&truth.plan, &case);
     let run = trial::run(&truth, &case, &subject, false);
@@ -182,7 +183,11 @@ fn a_shard_that_the_plan_does_not_have_is_refused_in_words() {
         let verdict = judge(&truth, &case, &run);
         let breach = verdict.breach().expect("a shard too many");
         assert_eq!((breach.claim, breach.kind), (Claim::Answers, Kind::Refused));
-        assert!(breach.message.contains("at shard 7, counted from 0, and the plan has 1"), "{}", breach.message);
+        assert!(
+            breach.message.contains("at shard 7, counted from 0, and the plan has 1"),
+            "{}",
+            breach.message
+        );
     };
     refused(|run| run.recoveries.iter_mut().for_each(|report| report.shard = 7));
     refused(|run| run.deliveries[0].shard = 7);

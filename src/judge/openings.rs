@@ -77,7 +77,10 @@ mod tests {
         let reads = Role::Partition { input: 0, partition: 0 };
         let of_first = [(2, Role::Merge), (3, reads), (5, Role::Merge), (6, reads)];
         let recoveries = of_first.map(|(generation, role)| report(0, generation, role));
-        Run { recoveries: recoveries.into_iter().chain([report(1, 4, Role::Whole)]).collect(), ..Run::default() }
+        Run {
+            recoveries: recoveries.into_iter().chain([report(1, 4, Role::Whole)]).collect(),
+            ..Run::default()
+        }
     }
 
     #[test]
@@ -92,15 +95,14 @@ mod tests {
             );
             assert_eq!(
                 openings.up_to(shard, generation),
-                of(shard).filter(|report| report.generation <= generation).last()
+                of(shard).rfind(|report| report.generation <= generation)
             );
             let now = kill().at.plus(Span::seconds(i64::from(generation)));
-            assert_eq!(openings.by(shard, now), of(shard).filter(|report| report.at <= now).last());
+            assert_eq!(openings.by(shard, now), of(shard).rfind(|report| report.at <= now));
             assert_eq!(openings.any_since(shard, now), of(shard).any(|report| report.at >= now));
             for until in generation..8 {
-                let newer = |r: &RecoveryReport| {
-                    r.role.writes() && (generation + 1..=until).contains(&r.generation)
-                };
+                let newer =
+                    |r: &RecoveryReport| r.role.writes() && (generation + 1..=until).contains(&r.generation);
                 assert_eq!(openings.replaced(shard, generation, until), of(shard).any(newer));
             }
         }

@@ -136,7 +136,9 @@ impl Walk<'_> {
     fn again(&mut self, delivery: &Delivery) {
         for row in &delivery.rows {
             let Some(owed) = self.truth.find(row) else { continue };
-            if self.truth.answer.rows[owed] == *row && self.seen[owed] == Some(delivery.opened) {
+            if self.truth.answer.rows[owed].record.same_bits(&row.record)
+                && self.seen[owed] == Some(delivery.opened)
+            {
                 self.found.matched += 1;
                 self.found.copies += 1;
                 self.found.copied[row.output] = true;
@@ -176,7 +178,7 @@ impl Walk<'_> {
                 self.note(Kind::Invented, delivery, None, Some(row), String::new());
             }
             Some(owed)
-                if rows[owed].record != row.record
+                if !rows[owed].record.same_bits(&row.record)
                     && self.excused.content(delivery.shard, delivery.opened) =>
             {
                 // Excused is what it says, not its order or number.
@@ -187,7 +189,7 @@ impl Walk<'_> {
                 }
                 self.in_order(delivery, owed, cursor);
             }
-            Some(owed) if rows[owed].record != row.record => {
+            Some(owed) if !rows[owed].record.same_bits(&row.record) => {
                 let kind = content(self.truth, row.output, &rows[owed], row);
                 // It came, if otherwise than owed: that is one difference, not a lost row besides.
                 self.found.came[owed].get_or_insert(delivery.at);

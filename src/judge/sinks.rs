@@ -48,7 +48,7 @@ pub(super) fn breach(truth: &Truth, case: &Case, run: &Run, allowed: &Allowed) -
         let expected = &truth.answer.rows[owed];
         if std::mem::replace(&mut looked.seen[owed], true) {
             looked.note(Kind::VisibleTwice, visible.shard, Some(visible), Some(expected), "");
-        } else if expected.record != row.record {
+        } else if !expected.record.same_bits(&row.record) {
             looked.note(Kind::VisibleWrong, visible.shard, Some(visible), Some(expected), "");
         }
         let next = next.entry((visible.shard, row.output)).or_default();

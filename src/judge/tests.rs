@@ -297,7 +297,9 @@ fn in_a_gap_a_row_may_be_wrong_once_in_a_generation() {
     let twice = |run: &mut Run, rows: &[Row]| [0, 1].into_iter().for_each(|_| give(run, wrong(rows)));
     assert_eq!(in_a_gap(twice), Some(Kind::Repeated));
     // The right one beside the wrong one is the second as well.
-    let both = |run: &mut Run, rows: &[Row]| [wrong(rows), rows[2].clone()].into_iter().for_each(|row| give(run, row));
+    let both = |run: &mut Run, rows: &[Row]| {
+        [wrong(rows), rows[2].clone()].into_iter().for_each(|row| give(run, row))
+    };
     assert_eq!(in_a_gap(both), Some(Kind::Repeated));
 
     let invented = |rows: &[Row]| Row { ordinal: 7, ..rows[2].clone() };
@@ -672,6 +674,14 @@ fn two_runs_that_differ_are_told_by_the_first_step() {
     other.entries_fed += 1;
     let breach = deterministic(&scene.truth, &scene.run, &other).unwrap();
     assert_eq!((breach.claim, breach.kind), (Claim::Deterministic, Kind::NotDeterministic));
+
+    // Equal, and not the same to the bit.
+    let mut turned = scene.run.clone();
+    let row = &mut turned.deliveries[1].rows[3];
+    row.record = Arc::new(row.record.members().iter().rev().cloned().collect());
+    assert_eq!(turned, scene.run);
+    let breach = deterministic(&scene.truth, &scene.run, &turned).unwrap();
+    assert_eq!(breach.kind, Kind::NotDeterministic);
 }
 
 /// The scene with another sink: what was written is right, and consumers see these rows.
@@ -764,4 +774,37 @@ fn a_write_whose_acknowledgement_was_lost_is_a_copy() {
     assert_eq!(again.broken().1, Kind::Repeated);
     again.run.written_again.push(1);
     assert_eq!((again.held().levels, again.held().copies), (vec![Level::AfterRemovingCopies], 4));
+}
+
+/// What is one key need not be one row: a consumer sees minus zero, and which member stands first.
+#[test]
+fn rows_are_the_same_to_the_bit_or_not_the_same() {
+    let with = |value: Value| {
+        let mut scene = scene();
+        let row = scene.rows[5].clone();
+        let members: Vec<_> = row.record.members().to_vec();
+        let owed = |members: Vec<(Arc<str>, Value)>| Row {
+            record: Arc::new(members.into_iter().collect()),
+            ..row.clone()
+        };
+        let (owed, came) = match value {
+            Value::Null => (owed(members.clone()), owed(members.into_iter().rev().collect())),
+            other => {
+                let zero = |value| owed(members.iter().cloned().chain([(Arc::from("z"), value)]).collect());
+                (zero(Value::Float(0.0)), zero(other))
+            }
+        };
+        scene.truth.answer.rows[5] = owed.clone();
+        scene.run.deliveries[1].rows[3] = came.clone();
+        let written = judge(&scene.truth, &scene.case, &scene.run).breach().map(|breach| breach.kind);
+        let mut seen =
+            shown(SinkKind::Transactional, |rows| [&rows[..5], std::slice::from_ref(&came)].concat());
+        seen.truth.answer.rows[5] = owed.clone();
+        seen.run.deliveries[1].rows[3] = owed;
+        let visible = judge(&seen.truth, &seen.case, &seen.run).breach().map(|breach| breach.kind);
+        [written, visible]
+    };
+    assert_eq!(with(Value::Float(0.0)), [None, None]);
+    assert_eq!(with(Value::Float(-0.0)), [Some(Kind::Differs), Some(Kind::VisibleWrong)]);
+    assert_eq!(with(Value::Null), [Some(Kind::Differs), Some(Kind::VisibleWrong)], "members turned round");
 }

@@ -241,19 +241,18 @@ mod tests {
     use super::*;
     use rewindow_engine::{Role, TaskSpec};
 
-    const DAMAGES: [Damage; 6] = [
-        Damage::Torn,
-        Damage::Lost,
-        Damage::Corrupt,
-        Damage::Full,
-        Damage::Unacknowledged,
-        Damage::Unlisted,
-    ];
+    const DAMAGES: [Damage; 6] =
+        [Damage::Torn, Damage::Lost, Damage::Corrupt, Damage::Full, Damage::Unacknowledged, Damage::Unlisted];
 
     fn control() -> Control {
         let links = Vec::new;
-        let whole =
-            TaskSpec { shard: 0, role: Role::Whole, reads: vec![(0, 0)], upstream: links(), downstream: links() };
+        let whole = TaskSpec {
+            shard: 0,
+            role: Role::Whole,
+            reads: vec![(0, 0)],
+            upstream: links(),
+            downstream: links(),
+        };
         let (layout, plants) = (Layout { tasks: vec![whole] }, Plants::none());
         let coordinator = Coordinator::planted(Harmed::default(), &layout, plants).ok();
         Control { layout, plants, coordinator }
