@@ -211,7 +211,7 @@ impl Campaign<'_> {
             recoveries: run
                 .legs()
                 .flat_map(|leg| &leg.recoveries)
-                .map(|r| (r.backlog, r.actual, r.estimated, HeldUp::of(r, case.deployment.rate)))
+                .map(|r| (r.backlog, r.actual, r.estimated, HeldUp::of(r)))
                 .collect(),
             reached: reached_by(&run),
             case: verdict.breach().map(|_| Box::new(case)),

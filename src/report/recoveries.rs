@@ -59,8 +59,9 @@ pub struct Recovery {
     pub estimated_ticks: i64,
     /// Catch-up as it was; `None` if something else came first.
     pub actual_ticks: Option<i64>,
-    /// Whether its node was slow meanwhile, or stood still: only then it may have taken longer than estimated.
-    pub slowed: bool,
+    /// How many times slower its node was meanwhile, at most. Only if that is more than 1, or it stood still, it may
+    /// have taken longer than estimated.
+    pub slowness: u64,
     /// For how long it stood still meanwhile, because its node hung and nobody noticed.
     pub stood_ticks: i64,
     /// Intervals of rows it announced as incomplete.
@@ -106,7 +107,7 @@ fn recovery(truth: &Truth, report: &RecoveryReport) -> Recovery {
         backlog: report.backlog,
         estimated_ticks: report.estimated.0,
         actual_ticks: report.actual.map(|actual| actual.0),
-        slowed: report.slowed,
+        slowness: report.slowness,
         stood_ticks: report.stood.0,
         gaps: report.answer.gaps.iter().map(gap).collect(),
     }
@@ -140,7 +141,7 @@ fn part(truth: &Truth, report: &RecoveryReport) -> String {
     }
 }
 
-/// What made a catch-up take longer than its estimate, at a node that is `rate` fast.
+/// What made a catch-up take longer than its estimate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct HeldUp {
     /// The node was slow.
@@ -151,8 +152,8 @@ pub struct HeldUp {
 
 impl HeldUp {
     /// Of a recovery.
-    pub fn of(report: &RecoveryReport, rate: u64) -> HeldUp {
-        HeldUp { slow: report.slowest < rate, stood: report.stood }
+    pub fn of(report: &RecoveryReport) -> HeldUp {
+        HeldUp { slow: report.slowness > 1, stood: report.stood }
     }
 
     /// To be put behind what it took: `, the node was slow`; nothing if nothing held it up.
@@ -199,10 +200,9 @@ fn lost_until(report: &RecoveryReport) -> Option<Timestamp> {
 pub fn recoveries_text(truth: &Truth, case: &Case, run: &Run) -> String {
     let legs = legs(truth, case, run);
     let reports = legs.iter().flat_map(|leg| leg.run.recoveries.iter().map(move |report| (leg, report)));
-    let paragraphs = (1..).zip(reports).map(|(number, (leg, report))| {
-        let rate = leg.case.deployment.rate;
-        paragraph(number, &leg.truth, report, HeldUp::of(report, rate))
-    });
+    let paragraphs = (1..)
+        .zip(reports)
+        .map(|(number, (leg, report))| paragraph(number, &leg.truth, report, HeldUp::of(report)));
     let paragraphs: Vec<String> = paragraphs.collect();
     if paragraphs.is_empty() {
         return "no recovery: nothing had to be opened again\n".to_owned();

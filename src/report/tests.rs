@@ -172,18 +172,17 @@ fn recoveries_of_a_job_in_stages_name_the_task() {
     assert!(of("role").contains(&serde_json::json!({ "keyed": 1 })), "{json}");
     assert!(of("task").iter().all(serde_json::Value::is_u64), "{json}");
     assert!(of("version").iter().all(|version| *version == 0), "{json}");
-    assert!(of("slowed").iter().all(|slowed| *slowed == false), "{json}");
+    assert!(of("slowness").iter().all(|times| *times == 1), "{json}");
     assert!(of("stood_ticks").iter().all(|stood| *stood == 0), "{json}");
 
     let (_, json) = story("node-restart-asks-upstream-again.toml");
     assert!(json.as_array().unwrap().iter().all(|told| told["role"] != "whole"), "{json}");
 }
 
-/// Ten entries a second, one at the slowest; and a node that stands still and is not replaced.
+/// A node that is twice slower; and one that stands still and is not replaced.
 #[test]
 fn why_a_catch_up_took_longer_than_estimated_is_told() {
     let (truth, case, mut run) = recovered();
-    let rate = case.deployment.rate;
     run.recoveries.truncate(1);
     let report = &mut run.recoveries[0];
     (report.actual, report.estimated) = (Some(Span::seconds(126)), Span::seconds(7));
@@ -191,14 +190,14 @@ fn why_a_catch_up_took_longer_than_estimated_is_told() {
         let text = recoveries_text(&truth, &case, run);
         text.lines().find_map(|line| line.trim().strip_prefix("level")).unwrap().trim().to_owned()
     };
-    (run.recoveries[0].slowed, run.recoveries[0].slowest) = (true, rate / 2);
+    run.recoveries[0].slowness = 2;
     assert_eq!(level(&run), "after 2 min 6 s, estimated 7 s, the node was slow");
     run.recoveries[0].stood = Span::seconds(3);
     assert_eq!(level(&run), "after 2 min 6 s, estimated 7 s, the node was slow and stood still for 3 s");
-    run.recoveries[0].slowest = rate;
+    run.recoveries[0].slowness = 1;
     assert_eq!(level(&run), "after 2 min 6 s, estimated 7 s, the node stood still for 3 s");
     let json = serde_json::to_value(recoveries(&truth, &case, &run)).unwrap();
-    assert_eq!((&json[0]["slowed"], &json[0]["stood_ticks"]), (&true.into(), &30_000_000.into()));
+    assert_eq!((&json[0]["slowness"], &json[0]["stood_ticks"]), (&1.into(), &30_000_000.into()));
 }
 
 #[test]

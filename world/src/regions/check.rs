@@ -79,8 +79,7 @@ impl RegionsCase {
             }
             let mut before = Before::all(self.base.deployment.nodes);
             for (number, fault) in region.faults.iter().enumerate() {
-                let checked =
-                    fault.check(&mut before).and_then(|()| check_fault(&fault.kind));
+                let checked = fault.check(&mut before).and_then(|()| check_fault(&fault.kind));
                 checked
                     .map_err(|error| (Part::Fault(index, number), of_fault(error, number, &region.name)))?;
             }
