@@ -65,7 +65,7 @@ impl Case {
             fault.check(&mut before).map_err(|e| named(e, "fault", index))?;
             if let FaultKind::JobChange { partitions: Some(more), .. } = fault.kind {
                 if more < partitions {
-                    let found = format!("it leaves {more} partitions, and a stream has {partitions}");
+                    let found = format!("it leaves {more} of the {partitions} partitions of a stream");
                     let error = CaseError::new("case-fault", found);
                     return Err(named(error.hint("a source can be given more, never less"), "fault", index));
                 }
@@ -124,10 +124,11 @@ impl Case {
             }
             let partitions = state.get_mut(entry.input).map(Vec::as_mut_slice).unwrap_or_default();
             let Some((next, least)) = partitions.get_mut(entry.partition as usize) else {
-                return error(
-                    "case-entry",
-                    format!("there is no partition {} of input {}", entry.partition, entry.input),
+                let of = self.inputs.get(entry.input).map_or_else(
+                    || format!("input {}, which is not declared", entry.input),
+                    |input| format!("`{}`, which has {}", input.name, input.partitions),
                 );
+                return error("case-entry", format!("there is no partition {} of {of}", entry.partition));
             };
             if entry.offset != *next {
                 return error("case-entry", format!("offset {} where {next} is next", entry.offset));

@@ -36,16 +36,13 @@ pub(crate) struct Saves {
     tasks: Vec<VecDeque<Saved>>,
     /// The newest one from before the epoch, until the task is opened in it.
     voided: Vec<Option<Saved>>,
-    /// Something besides the next fault looks at them.
-    always: bool,
-    /// All that fall due are written.
+    /// All that fall due are written, and not only those that the next fault looks at.
     all: bool,
 }
 
 impl Saves {
-    pub(crate) fn new(tasks: usize, always: bool, all: bool) -> Saves {
-        let all = all || always;
-        Saves { tasks: vec![VecDeque::new(); tasks], voided: vec![None; tasks], always, all }
+    pub(crate) fn new(tasks: usize, all: bool) -> Saves {
+        Saves { tasks: vec![VecDeque::new(); tasks], voided: vec![None; tasks], all }
     }
 
     /// The newest of each task, for a job that takes the place of this one.
@@ -200,11 +197,6 @@ impl World<'_> {
                     saves.pop_front();
                 }
                 self.step(Some(task), || What::Checkpoint { size, hash: hash.unwrap_or_default() });
-                // Where saves are written only when asked for, a trace must make no difference.
-                if self.saves.always {
-                    let largest = self.run.state_max.entry(task).or_default();
-                    *largest = (*largest).max(size as u64);
-                }
                 self.let_go(task);
                 self.commit_published(self.parts[task].spec.shard, publish.sealed);
             }

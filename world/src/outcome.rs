@@ -51,8 +51,6 @@ pub struct Run {
     pub reached: BTreeMap<&'static str, u64>,
     /// Entries handed to workers in total, replayed ones included.
     pub entries_fed: u64,
-    /// Size in bytes of the largest checkpoint of each task, in runs in which every one that falls due is written.
-    pub state_max: BTreeMap<usize, u64>,
     /// Most rows that each task kept for those that read from it, when one of them had saved.
     pub links_max: BTreeMap<usize, u64>,
     /// The index of the fault by which the user started another job in place of this one: the run ended there.

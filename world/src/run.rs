@@ -152,8 +152,10 @@ fn play(
         queue: Queue::new(case.turns.clone()),
         saves: Saves::new(
             parts.len(),
-            linked || sink.asks_for_saves() || case.faults.iter().any(|fault| fault.kind.asks_for_saves()),
-            saves_all,
+            saves_all
+                || linked
+                || sink.asks_for_saves()
+                || case.faults.iter().any(|fault| fault.kind.asks_for_saves()),
         ),
         control,
         sink,
