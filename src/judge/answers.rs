@@ -317,8 +317,8 @@ fn gaps(generation: &Generation) -> Option<Found> {
 }
 
 /// At the end every task is level again, and a catch-up that was not interrupted took what the formula
-/// says. Where its node was slow or stood still it took longer, and no longer than the backlog takes at the lowest rate
-/// of the node, and the time it stood still.
+/// says. Where its node was slow or stood still it took longer: as many times as the node was slower, at most, and the
+/// time it stood still.
 pub(super) fn catch_up(truth: &Truth, run: &Run) -> Option<Breach> {
     let last: BTreeMap<usize, &RecoveryReport> =
         run.recoveries.iter().map(|report| (report.task, report)).collect();

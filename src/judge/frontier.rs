@@ -9,9 +9,10 @@
 //!   frontier       ----W1       ------W2   outputs stay behind; only rows in announced gaps may lie between
 //! ```
 //!
-//! A subject that is not prompt may keep rows to the end, and its frontier with them: of it nothing is asked here, nor is
-//! it of one that is not exact, which says only how state is had. What a checkpoint says is not less than what its worker
-//! had said before. Knows nothing of rows. Invariant: nothing is asked of an opening that has not said anything yet.
+//! A subject that is not prompt may keep rows to the end, and its frontier with them: of it nothing is asked here. A task
+//! that merges waits for those upstream, which may have begun again without it: it is asked while it is the last of its
+//! shard that was opened. What a checkpoint of a shard that is one task says is not less than what its worker had said
+//! before. Knows nothing of rows. Invariant: nothing is asked of an opening that has not said anything yet.
 
 use rewindow_engine::Role;
 use rewindow_query::{Span, Timestamp};

@@ -83,6 +83,8 @@ pub(crate) struct Stopped {
 pub struct Left {
     stopped: Stopped,
     at: Timestamp,
+    /// Where "when last stopped" starts the other one.
+    left_off: Timestamp,
     job: usize,
     /// The store of checkpoints and of the coordinator's records.
     pub(crate) store: Harmed,
@@ -120,10 +122,12 @@ impl World<'_> {
 
     /// The run, and what it leaves behind for another job.
     pub(crate) fn end(self) -> (Run, Option<Left>) {
+        let left_off = self.left_off();
         let Some(stopped) = self.stopped else { return (self.run, None) };
         let left = Left {
             stopped,
             at: self.now,
+            left_off,
             job: self.job,
             reboots: self.queue.reboots(),
             store: self.control.into_store(),
@@ -140,6 +144,7 @@ impl World<'_> {
     pub(crate) fn take_over(&mut self, left: Left) {
         let Stopped { fault: change, start, up_at } = left.stopped;
         (self.now, self.stopped_until, self.job) = (left.at, up_at, left.job + 1);
+        self.before = left.left_off;
         self.log.cut_as(left.cut);
         self.sink.trouble_as(left.sink);
         self.saves.take_over(left.newest);

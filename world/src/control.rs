@@ -163,7 +163,7 @@ impl Control {
         coordinator.store_mut().harm = None;
         match published {
             Ok(_) => {
-                // What cannot be taken out now will be next time.
+                // What cannot be taken out now will be next time; that it cannot is told.
                 let uncollected = coordinator.collect().err().map(|error| error.to_string());
                 let whole = !matches!(damage, Some(Damage::Torn | Damage::Lost | Damage::Corrupt));
                 Published::Done { whole, uncollected }

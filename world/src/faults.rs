@@ -5,6 +5,7 @@
 //! | node kill, reboot | down for `down` | comes up `down` later than now, or when it would have anyway |
 //! | service upgrade | all nodes down for `down` | likewise |
 //! | user restart | all nodes down for `stopped` | likewise |
+//! | user restart of a job that failed | as another job | likewise |
 //! | another job | the run of this one ends (`change.rs`) | likewise |
 //! | hang | nobody hears of it; replaced after `noticed`, goes on after `back` (`zombies.rs`) | as a kill |
 //! | rolling upgrade | like reboots; each node then runs the next version | likewise |
@@ -20,11 +21,13 @@
 //! a user's stop does not reach it. What goes from node to node reaches node `i` at `at + i * down`. A user's restart takes
 //! effect shard by shard as they are opened; until then, a second one sees the outputs of before.
 
+use std::collections::BTreeSet;
+
 use rewindow_query::{Span, Timestamp, Why};
 
 use crate::case::{Case, Fault, FaultKind, StartMode};
 use crate::check::JOB_CHANGES_MAX;
-use crate::nodes::{self, Cause, Node, Renew};
+use crate::nodes::{self, Cause, Node, Renew, ShardState};
 use crate::outcome::What;
 use crate::queue::Event;
 use crate::reached;
@@ -170,9 +173,18 @@ impl World<'_> {
             }
             StartMode::WhenLastStopped => {
                 self.reach(reached::START_LAST);
-                self.sink.seen().map(|seen| seen.last_stopped()).min().unwrap_or(Timestamp::MIN)
+                self.left_off()
             }
         }
+    }
+
+    /// How far the output had come when the job was last stopped: of a job that took the place of another and has not
+    /// come up yet, that one's.
+    pub(crate) fn left_off(&self) -> Timestamp {
+        let waits = |shard: &ShardState| self.job > 0 && shard.opened == 1 && shard.renew.is_some();
+        let seen = self.sink.seen().map(|seen| seen.last_stopped());
+        let of = |(shard, seen)| if waits(shard) { self.before } else { seen };
+        self.shards.iter().zip(seen).map(of).min().unwrap_or(Timestamp::MIN)
     }
 
     /// The state of all shards is void; a user's start counts more than an upgrade.
@@ -240,6 +252,7 @@ impl World<'_> {
         self.reach(reached::SCALED);
         let interval = self.case.deployment.checkpoint_interval;
         let ready = self.now.plus(down);
+        let mut moments = BTreeSet::new();
         for task in 0..self.parts.len() {
             let node = task % nodes as usize;
             if self.parts[task].node != node {
@@ -247,9 +260,10 @@ impl World<'_> {
                 let part = &mut self.parts[task];
                 (part.node, part.ready) = (node, part.ready.max(ready));
                 part.befall(cause);
-                self.queue.push(part.ready, Event::Placed);
+                moments.insert(part.ready);
             }
         }
+        moments.into_iter().for_each(|at| self.queue.push(at, Event::Placed));
         let version = self.newest();
         let count = self.nodes.len();
         for index in count..nodes as usize {

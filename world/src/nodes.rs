@@ -125,7 +125,8 @@ pub(crate) struct Part {
     pub(crate) catching: Option<usize>,
     /// When it looks next; other wake-ups in the queue are stale.
     pub(crate) wake: Option<Timestamp>,
-    /// Since when it has been busy without a pause, and with how many entries of the largest share.
+    /// Since when it has been busy without a pause, and with how many entries of the largest share; one that was read
+    /// while the node was slow counts so many times.
     pub(crate) stint: Option<(Timestamp, u64)>,
     /// Whether it has read anything since the last save fell due.
     pub(crate) dirty: bool,

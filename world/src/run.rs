@@ -169,6 +169,7 @@ fn play(
         parts,
         now: Timestamp::MIN,
         job: 0,
+        before: Timestamp::MIN,
         stopped: None,
         forgotten: BTreeMap::new(),
         run: Run { contract: subject.contract(), ..Run::default() },
@@ -209,6 +210,8 @@ pub(crate) struct World<'a> {
     pub(crate) now: Timestamp,
     /// Which of the jobs that took each other's place this is, from 0.
     pub(crate) job: usize,
+    /// Where the job before this one left off.
+    pub(crate) before: Timestamp,
     /// How the user put another job in place of this one.
     pub(crate) stopped: Option<Stopped>,
     /// Oldest offset kept, as last written to the trace.
@@ -324,13 +327,14 @@ impl World<'_> {
             return;
         }
         let Some(share) = self.read(task) else { return };
-        let slowness = self.slowness_of(task);
+        // What is read while the node is slow counts so many times.
+        let share = share * self.slowness_of(task);
         let part = &mut self.parts[task];
         let next = if share > 0 {
             // Effort is counted from the start of the stint, so that rounding does not add up.
             let (since, count) = part.stint.unwrap_or((self.now, 0));
             part.stint = Some((since, count + share));
-            Some(since.plus(effort((count + share) * slowness, self.case.deployment.rate)).max(self.now))
+            Some(since.plus(effort(count + share, self.case.deployment.rate)).max(self.now))
         } else {
             part.stint = None;
             // What it has to say is not out while the sink is away.

@@ -133,3 +133,26 @@ fn a_job_that_has_failed_is_another_one_once_the_user_starts_it() {
     assert!(left.is_none() && run.changed_by.is_none());
     assert!(!run.reached.contains_key(reached::STARTED_FAILED));
 }
+
+#[test]
+fn a_second_start_sees_where_the_job_left_off_that_both_take_the_place_of() {
+    let restart = |start| FaultKind::UserRestart { stopped: Span::minutes(5), start };
+    let last = StartMode::WhenLastStopped;
+    let from = |faults| {
+        let case = steady(faults);
+        let (_, left) = begin(&case, &plan(), &Toy::parallel(2), RunOptions { trace: true }).unwrap();
+        let index = left.as_ref().expect("the user starts another").fault();
+        let (run, _) = go_on(
+            left.unwrap(),
+            &case.changed(index),
+            &plan(),
+            &Toy::parallel(3),
+            RunOptions { trace: true },
+        )
+        .unwrap();
+        run.recoveries.iter().map(|report| report.output_from).min().unwrap()
+    };
+    let one = from(vec![(55, change(None, Some(3)))]);
+    assert!(one > minute(0), "{one}");
+    assert_eq!(from(vec![(55, change(None, Some(3))), (57, restart(last))]), one);
+}

@@ -121,6 +121,22 @@ fn a_slow_node_takes_so_many_times_longer_whatever_its_rate() {
 }
 
 #[test]
+fn what_was_read_before_a_node_became_slow_takes_no_longer_and_after_it_no_less() {
+    // 100 entries behind, one a second from 21 on; ten times slower for the first half minute, or the last of the first
+    // minute: three entries are read meanwhile.
+    for slow_from in [Span::ZERO, Span::seconds(30)] {
+        let mut case = case(1, &[(0, 10); 100], vec![]);
+        (case.deployment.nodes, case.deployment.rate, case.deployment.batch) = (1, 1, 1);
+        let slow = FaultKind::Slow { node: 0, times: 10, during: Span::seconds(30) };
+        let kill = FaultKind::NodeKill { node: 0, down: Span::minutes(16) };
+        case.faults.push(rewindow_world::case::Fault { at: minute(5), kind: kill });
+        case.faults.push(rewindow_world::case::Fault { at: minute(21).plus(slow_from), kind: slow });
+        let run = run(&case, &plan(), &Toy::single(1));
+        assert_eq!(run.recoveries[0].actual, Some(Span::seconds(100 + 3 * 9)), "{slow_from}");
+    }
+}
+
+#[test]
 fn an_instant_recovery_without_backlog_is_level_at_once() {
     let kill = FaultKind::NodeKill { node: 0, down: Span::ZERO };
     let run = run(&case(1, &[(0, 0), (0, 30)], vec![(12, kill)]), &plan(), &Toy::parallel(1));
